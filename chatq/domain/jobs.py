@@ -1,0 +1,145 @@
+"""Jobs: their names, the data that each carries, and how a name becomes an RQ function name.
+
+A job is asked for by name (``sendMessage``) and stored as an ordinary RQ job whose function is
+``chatq.jobs.<name in snake case>`` and whose keyword arguments are the data, with the field names of the
+wire.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from chatq.domain.clock import seconds
+from chatq.domain.messages import Content, MessageData, Status
+from chatq.domain.wire import ClientId, MessageId, Wire, convert
+from chatq.errors import FieldProblem, InvalidFields
+
+FUNCTION_PREFIX = "chatq.jobs."
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}\Z")
+
+
+class SendMessage(Wire, omit_defaults=True):
+    """Store a new message."""
+
+    conversation_id: ClientId
+    message_data: MessageData
+
+
+class EditMessage(Wire, omit_defaults=True):
+    """Give a message new content."""
+
+    message_id: MessageId
+    content: Content
+    conversation_id: ClientId | None = None
+
+
+class DeleteMessage(Wire, omit_defaults=True):
+    """Erase a message's content and leave a tombstone."""
+
+    message_id: MessageId
+    conversation_id: ClientId | None = None
+
+
+class UpdateMessageStatus(Wire, omit_defaults=True):
+    """Record that a user has received, or read, everything up to a message."""
+
+    message_id: MessageId
+    status: Annotated[Literal["delivered", "read"], msgspec.Meta(description="delivered or read")]
+    user_id: ClientId | None = None
+    """By default ``dev``, the user of development mode."""
+    conversation_id: ClientId | None = None
+
+
+MessageJob = SendMessage | EditMessage | DeleteMessage | UpdateMessageStatus
+
+MESSAGE_JOBS: dict[str, type[MessageJob]] = {
+    "sendMessage": SendMessage,
+    "editMessage": EditMessage,
+    "deleteMessage": DeleteMessage,
+    "updateMessageStatus": UpdateMessageStatus,
+}
+"""The jobs that chatq itself does, by name."""
+
+
+def function_name(name: str) -> str:
+    """Return the RQ function name of the job ``name``: ``sendMessage`` is ``chatq.jobs.send_message``.
+
+    Raises:
+        InvalidFields: a name is a letter, then letters, digits and underscores, 128 characters at most.
+    """
+    if not _NAME.match(name):
+        raise InvalidFields(
+            [FieldProblem("name", f"{name[:40]!r} is no job name: a letter, then letters, digits and underscores")]
+        )
+    return FUNCTION_PREFIX + re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+
+
+MESSAGE_FUNCTIONS: dict[str, type[MessageJob]] = {function_name(n): kind for n, kind in MESSAGE_JOBS.items()}
+"""The same jobs by RQ function name."""
+
+NAMES: dict[type[MessageJob], str] = {kind: name for name, kind in MESSAGE_JOBS.items()}
+
+
+def check_message_job(job: MessageJob) -> None:
+    """Check what the types alone do not say: that ``createdAt`` is a time.
+
+    Raises:
+        InvalidFields: it is none.
+    """
+    if isinstance(job, SendMessage) and (created := job.message_data.created_at) is not None:
+        try:
+            seconds(created)
+        except ValueError:
+            problem = FieldProblem("messageData.createdAt", "must be an RFC 3339 time with an offset")
+            raise InvalidFields([problem]) from None
+
+
+def read_message_job(name: str, data: object) -> MessageJob:
+    """Return ``data``, plain values from outside, as the checked data of the message job ``name``.
+
+    For ``sendMessage`` the fields of ``messageData`` may stand flat beside ``conversationId``.
+
+    Raises:
+        InvalidFields: naming each field that is wrong.
+    """
+    kind = MESSAGE_JOBS[name]
+    if kind is SendMessage and isinstance(data, dict) and "messageData" not in data:
+        data = _nested(data)
+        try:
+            job = convert(data, kind)
+            check_message_job(job)
+        except InvalidFields as error:
+            flat = [FieldProblem(p.field.removeprefix("messageData."), p.problem) for p in error.problems]
+            raise InvalidFields(flat) from None
+        return job
+    job = convert(data, kind)
+    check_message_job(job)
+    return job
+
+
+def _nested(data: dict[str, Any]) -> dict[str, Any]:
+    rest = {name: value for name, value in data.items() if name != "conversationId"}
+    nested: dict[str, Any] = {"messageData": rest}
+    if "conversationId" in data:
+        nested["conversationId"] = data["conversationId"]
+    return nested
+
+
+__all__ = [
+    "FUNCTION_PREFIX",
+    "MESSAGE_FUNCTIONS",
+    "MESSAGE_JOBS",
+    "NAMES",
+    "DeleteMessage",
+    "EditMessage",
+    "MessageJob",
+    "SendMessage",
+    "Status",
+    "UpdateMessageStatus",
+    "check_message_job",
+    "function_name",
+    "read_message_job",
+]

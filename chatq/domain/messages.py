@@ -1,0 +1,100 @@
+"""A message: what a client says of a new one, and what clients get to see."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+
+from chatq.domain.wire import EXPLAIN, ClientId, Wire, encode
+from chatq.errors import TooLarge
+
+MAX_METADATA_BYTES = 16384
+"""Limit of a message's ``metadata``, as JSON."""
+
+
+def find_content_problem(content: str) -> str | None:
+    """Return what makes ``content`` unfit for a message, in words, or None.
+
+    Content is one or more characters that are not all white space, well-formed Unicode without NUL.
+    """
+    if not content or content.isspace():
+        return "is blank"
+    if "\0" in content:
+        return "contains a NUL character"
+    try:
+        content.encode()
+    except UnicodeEncodeError:
+        return "contains half a surrogate pair"
+    return None
+
+
+Content = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        pattern=r"(?s)\A(?=.*\S)[^\0]*\Z",
+        description="1 or more characters that are not all white space, without NUL",
+        extra={EXPLAIN: find_content_problem},
+    ),
+]
+
+
+class Status(StrEnum):
+    """How far a message has come; each step includes those before it."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+
+    @property
+    def rank(self) -> int:
+        """0, 1 or 2: a status only ever moves to a higher rank."""
+        return _RANKS[self]
+
+
+_RANKS = {Status.SENT: 0, Status.DELIVERED: 1, Status.READ: 2}
+
+
+class MessageData(Wire, omit_defaults=True):
+    """The part of a ``sendMessage`` that the sender writes."""
+
+    content: Content
+    sender_id: ClientId | None = None
+    client_message_id: ClientId | None = None
+    metadata: dict[str, Any] | None = None
+    created_at: Annotated[str, msgspec.Meta(description="an RFC 3339 time with an offset")] | None = None
+    """Only imports (``chatq enqueue``, RQ jobs) may set it."""
+
+
+class Message(Wire):
+    """A message as clients see it. Times are RFC 3339, UTC, in milliseconds."""
+
+    id: str
+    conversation_id: str
+    seq: int
+    """Number of the message's ``newMessage`` event in its conversation."""
+    sender_id: str
+    client_message_id: str | None
+    content: str | None
+    """None once the message is deleted."""
+    metadata: dict[str, Any] | None
+    status: str
+    created_at: str
+    persisted_at: str
+    edited_at: str | None
+    deleted_at: str | None
+
+
+def check_size(content: str, metadata: dict[str, Any] | None, max_content_bytes: int) -> None:
+    """Refuse content or metadata that is larger than allowed.
+
+    Raises:
+        TooLarge: ``content`` has more than ``max_content_bytes`` bytes in UTF-8, or ``metadata`` more than
+            :data:`MAX_METADATA_BYTES` as JSON.
+    """
+    if len(content) * 4 > max_content_bytes and (size := len(content.encode())) > max_content_bytes:
+        raise TooLarge(f"content has {size} bytes; at most {max_content_bytes} are allowed.")
+    if metadata is not None and (size := len(encode(metadata))) > MAX_METADATA_BYTES:
+        raise TooLarge(f"metadata has {size} bytes as JSON; at most {MAX_METADATA_BYTES} are allowed.")

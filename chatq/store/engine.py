@@ -1,0 +1,136 @@
+"""Engines: how chatq opens SQLite and Postgres, and what it calls their faults."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import sqlalchemy
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from chatq.errors import DatabaseOutOfDate, DatabaseUnavailable
+
+STATEMENT_TIMEOUT_MS = 2500
+"""Bound of one statement, and of waiting for a lock: below the lease of a lane, so that a transaction that
+hangs is over before another worker takes the lane."""
+
+
+def create_engine(database_url: str, *, full_sync: bool = True, pool_size: int = 5) -> Engine:
+    """Return an engine for ``sqlite:///…`` or ``postgresql+psycopg://…``; nothing connects yet.
+
+    ``full_sync`` makes a SQLite commit survive a power cut, not only a crash of the process.
+    """
+    if database_url.startswith("sqlite"):
+        engine = sqlalchemy.create_engine(
+            database_url,
+            connect_args={"timeout": STATEMENT_TIMEOUT_MS / 1000, "check_same_thread": False},
+            pool_size=pool_size,
+            max_overflow=10,
+        )
+        _prepare_sqlite(engine, full_sync=full_sync)
+        return engine
+    return sqlalchemy.create_engine(
+        database_url,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "chatq",
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={STATEMENT_TIMEOUT_MS} "
+            f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS}",
+        },
+        pool_size=pool_size,
+        max_overflow=20,
+        pool_use_lifo=True,
+    )
+
+
+def _prepare_sqlite(engine: Engine, *, full_sync: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: Any) -> None:
+        # The driver's own BEGIN comes late and breaks savepoints; SQLAlchemy's begin event sends ours.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("PRAGMA cache_size = -65536")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: sqlalchemy.Connection) -> None:
+        write = connection.get_execution_options().get("chatq_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[sqlalchemy.Connection]:
+    """Yield a connection in a transaction that writes: committed at the end, rolled back on an error.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer, or did not answer in time.
+        DatabaseOutOfDate: its schema is not set up.
+    """
+    with translated(), engine.connect() as connection:
+        connection = connection.execution_options(chatq_write=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[sqlalchemy.Connection]:
+    """Yield a connection whose reads see one state of the database.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer, or did not answer in time.
+        DatabaseOutOfDate: its schema is not set up.
+    """
+    with translated(), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the outages of SQLAlchemy and its drivers into chatq's errors; faults of data pass unchanged."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise DatabaseUnavailable(f"No database connection became free: {error}") from error
+    except DBAPIError as error:
+        if is_missing_table(error):
+            raise DatabaseOutOfDate("The database has no chatq tables yet: run `chatq db upgrade`.") from error
+        if is_outage(error):
+            raise DatabaseUnavailable(f"The database does not answer: {first_line(error)}") from error
+        raise
+    except SQLAlchemyError as error:
+        if is_outage(error):
+            raise DatabaseUnavailable(f"The database does not answer: {first_line(error)}") from error
+        raise
+
+
+def is_missing_table(error: DBAPIError) -> bool:
+    """Tell whether the statement named a table that is not there."""
+    cause = error.orig
+    return isinstance(cause, psycopg.errors.UndefinedTable) or (
+        isinstance(cause, sqlite3.OperationalError) and "no such table" in str(cause)
+    )
+
+
+def is_outage(error: SQLAlchemyError) -> bool:
+    """Tell whether the database is at fault, rather than what was asked of it."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    cause = error.orig
+    if isinstance(cause, psycopg.errors.Error):
+        return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or cause.sqlstate is None
+    return isinstance(cause, sqlite3.OperationalError | sqlite3.InterfaceError) or type(cause) is sqlite3.DatabaseError
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of the driver's own message, without SQLAlchemy's additions."""
+    cause = getattr(error, "orig", None) or error
+    text = str(cause).strip()
+    return text.splitlines()[0] if text else type(cause).__name__
