@@ -1,0 +1,106 @@
+"""Fixtures: real servers, a directory and an environment of its own for each test, and the real command.
+
+``CI`` in the environment turns every skip into a failure: what a test needs has to be there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from chatq.store import schema
+from chatq.store.engine import create_engine
+from tests.parts.command import ROOT, Chatq
+from tests.parts.postgres import Postgres
+from tests.parts.valkey import Valkey
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although CI is set: {report.longrepr}"
+    return report
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory with a path short enough for unix sockets."""
+    path = Path(tempfile.mkdtemp(prefix="chatq-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def valkey(short_path: Path) -> Iterator[Valkey]:
+    """A Valkey of the test's own: on a unix socket, every write fsynced, nothing evicted."""
+    server = Valkey(short_path).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The Postgres server that the tests share, each with databases of its own."""
+    path = Path(tempfile.mkdtemp(prefix="chatq-"))
+    server = Postgres(path)
+    yield server
+    server.stop()
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The ``DATABASE_URL`` of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path}/chatq.sqlite3"
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """The ``DATABASE_URL`` of an empty Postgres database."""
+    name = postgres.create_database()
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The ``DATABASE_URL`` of an empty database: the test runs once on SQLite and once on Postgres."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine for a database with chatq's tables, on SQLite and on Postgres."""
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    schema.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """The environment of the test's commands: a data directory of its own, and no setting else."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),
+        "CHATQ_DATA_DIR": str(tmp_path / "data"),
+    }
+
+
+@pytest.fixture
+def chatq(tmp_path: Path, environment: dict[str, str]) -> Iterator[Chatq]:
+    """The command: ``chatq("db", "upgrade", env={…})`` or ``chatq.start("api", env={…})``."""
+    command = Chatq(tmp_path, environment)
+    yield command
+    command.close()

@@ -1,0 +1,142 @@
+"""The ``chatq`` command, as its users start it: a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import IO
+
+ROOT = Path(__file__).parents[2]
+
+
+class Chatq:
+    """Runs ``chatq`` in ``directory`` with nothing of the environment but ``environment``.
+
+    ``chatq("enqueue", …)`` runs it to its end; ``chatq.start("api")`` leaves it running, and :meth:`close`
+    ends whatever still runs.
+    """
+
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        self.directory = directory
+        self.environment = dict(environment)
+        self._running: list[Running] = []
+
+    def __call__(
+        self, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``chatq`` with ``args``, ``env`` added to its environment, and return its output and exit status."""
+        return subprocess.run(
+            [sys.executable, "-m", "chatq", *args],
+            cwd=self.directory,
+            env={**self.environment, **(env or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
+        )
+
+    def start(self, *args: str, env: Mapping[str, str] | None = None) -> Running:
+        """Start ``chatq`` with ``args`` and return the running process."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chatq", *args],
+            cwd=self.directory,
+            env={**self.environment, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        running = Running(process)
+        self._running.append(running)
+        return running
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        for running in self._running:
+            running.close()
+
+
+class Running:
+    """A ``chatq`` process that runs, with what it has printed so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.stdout: list[str] = []
+        self.stderr: list[str] = []
+        self._news: Queue[None] = Queue()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._readers = [
+            Thread(target=self._read, args=(process.stdout, self.stdout)),
+            Thread(target=self._read, args=(process.stderr, self.stderr)),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self.process.pid
+
+    @property
+    def output(self) -> str:
+        """Everything that it has printed, stderr after stdout."""
+        return "".join([*self.stdout, *self.stderr])
+
+    def wait_for(self, pattern: str, timeout: float = 30) -> re.Match[str]:
+        """Wait until something that it printed matches ``pattern``, and return the first match."""
+        deadline = time.monotonic() + timeout
+        while True:
+            if found := re.search(pattern, self.output):
+                return found
+            ended = not any(reader.is_alive() for reader in self._readers)
+            left = deadline - time.monotonic()
+            if (ended and self._news.empty()) or left <= 0:
+                fate = f"ended with {self.process.poll()}" if ended else f"has run for {timeout} s"
+                raise AssertionError(f"no {pattern!r} from a process that {fate}:\n{self.output}")
+            with suppress(Empty):
+                self._news.get(timeout=left)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send the process, not its children, a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 30) -> int:
+        """Wait until the process has ended and all its output is read; return its exit status."""
+        status = self.process.wait(timeout)
+        for reader in self._readers:
+            reader.join(timeout)
+            assert not reader.is_alive(), "the process left a child behind that holds its output open"
+        return status
+
+    def terminate(self, timeout: float = 30) -> int:
+        """Send SIGTERM and return the exit status."""
+        self.process.terminate()
+        return self.wait(timeout)
+
+    def close(self) -> None:
+        """Kill the process and all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for reader in self._readers:
+            reader.join()
+
+    def _read(self, stream: IO[str], lines: list[str]) -> None:
+        with stream:
+            for line in stream:
+                lines.append(line)
+                self._news.put(None)
+        self._news.put(None)
