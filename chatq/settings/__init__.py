@@ -1,0 +1,154 @@
+"""The settings, and the only place that reads the environment.
+
+Environment, then a ``.env`` file in the current directory, then command flags: a later one wins. An empty
+value means "not set", so that ``REDIS_URL=`` in a ``.env`` file undoes the environment's. Everything is
+checked here, before anything connects. ``variables`` is the table of them, ``parse`` says which texts each
+may have.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+from chatq.errors import BadSetting
+from chatq.settings import parse
+from chatq.settings.parse import without_password
+from chatq.settings.variables import BY_NAME, VARIABLES, Variable
+
+Durability = Literal["memory", "aof", "replica"]
+LogFormat = Literal["console", "json"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one process of chatq is to work with, checked."""
+
+    redis_url: str | None
+    """``redis://``, ``rediss://`` or ``unix://``; None if no ``REDIS_*`` variable is set."""
+    database_url: str
+    """For SQLAlchemy: ``sqlite:////absolute/path`` or ``postgresql+psycopg://…``."""
+    data_dir: Path
+    """Absolute."""
+    host: str
+    port: int
+    api_workers: int
+    lanes: int
+    allowed_origins: tuple[str, ...]
+    """Exact values of ``Origin``; empty for the same origin only."""
+    durability: Durability | None
+    """None if not chosen: ``aof`` with the embedded server, ``memory`` with another."""
+    max_content_bytes: int
+    max_queue_depth: int
+    log_format: LogFormat
+    log_level: str
+
+
+def load(
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    directory: Path | None = None,
+    terminal: bool | None = None,
+) -> Settings:
+    """Return the settings of this process.
+
+    Args:
+        flags: what the command line says, by variable name; None is "not said".
+        environ: the environment.
+        directory: where ``.env`` lies and relative paths begin; by default the current directory.
+        terminal: whether people read the log; by default, whether stderr is a terminal.
+
+    Raises:
+        BadSetting: naming the variable, its value unless it is secret, and what is allowed.
+    """
+    directory = Path.cwd() if directory is None else directory
+    said = {name: str(value) for name, value in (flags or {}).items() if value is not None}
+    values = _Values({**environ, **_dot_env(directory / ".env"), **said}, frozenset(said))
+    data_dir = values.read("CHATQ_DATA_DIR", lambda text: parse.directory(text, directory))
+    database_url = values.maybe("DATABASE_URL", lambda text: parse.database_url(text, directory))
+    durability = values.maybe("CHATQ_DURABILITY", parse.one_of("memory", "aof", "replica"))
+    person = sys.stderr.isatty() if terminal is None else terminal
+    log_format = values.maybe("CHATQ_LOG_FORMAT", parse.one_of("console", "json"))
+    return Settings(
+        redis_url=_redis_url(values),
+        database_url=database_url or f"sqlite:///{data_dir}/chatq.sqlite3",
+        data_dir=data_dir,
+        host=values.read("CHATQ_HOST", parse.host),
+        port=values.read("CHATQ_PORT", parse.whole(1, 65535)),
+        api_workers=values.read("CHATQ_API_WORKERS", parse.whole(0, 1024)),
+        lanes=values.read("CHATQ_LANES", parse.whole(1, 4096)),
+        allowed_origins=values.maybe("CHATQ_ALLOWED_ORIGINS", parse.origins) or (),
+        durability=cast("Durability | None", durability),
+        max_content_bytes=values.read("CHATQ_MAX_CONTENT_BYTES", parse.whole(1, 1 << 20)),
+        max_queue_depth=values.read("CHATQ_MAX_QUEUE_DEPTH", parse.whole(1, 1_000_000_000)),
+        log_format=cast("LogFormat", log_format or ("console" if person else "json")),
+        log_level=values.read("CHATQ_LOG_LEVEL", parse.log_level),
+    )
+
+
+class _Values:
+    """The texts that were given, by variable name, and what is said when one cannot be used."""
+
+    def __init__(self, texts: Mapping[str, str], flags: frozenset[str]) -> None:
+        kept = {name: text if name == "REDIS_PASSWORD" else text.strip() for name, text in texts.items()}
+        self._texts = {name: text for name, text in kept.items() if name in BY_NAME and text}
+        self._flags = flags
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._texts
+
+    def maybe(self, name: str, parse: Callable[[str], T]) -> T | None:
+        """Return the parsed value, or None if there is none; ``parse`` raises ValueError in words."""
+        text = self._texts.get(name)
+        if text is None:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            flag = BY_NAME[name].flag
+            where = f"{flag} ({name})" if name in self._flags and flag else name
+            shown = "***" if name == "REDIS_PASSWORD" else repr(without_password(text)[:120])
+            raise BadSetting(f"{where} is {shown}: {error}.") from None
+
+    def read(self, name: str, parse: Callable[[str], T]) -> T:
+        """Return the parsed value, by default the variable's own default."""
+        value = self.maybe(name, parse)
+        return parse(BY_NAME[name].default) if value is None else value
+
+
+def _redis_url(values: _Values) -> str | None:
+    if "REDIS_URL" in values:
+        return values.maybe("REDIS_URL", parse.redis_url)
+    if not any(name in values for name in ("REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD")):
+        return None
+    host = values.read("REDIS_HOST", parse.host)
+    port = values.read("REDIS_PORT", parse.whole(1, 65535))
+    return parse.folded_redis_url(host, port, values.maybe("REDIS_PASSWORD", str))
+
+
+def _dot_env(path: Path) -> dict[str, str]:
+    try:
+        text = path.read_text("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise BadSetting(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadSetting(f"{path} cannot be read: it is not UTF-8.") from None
+    from dotenv import dotenv_values  # noqa: PLC0415 - most directories have no such file
+    from dotenv.parser import parse_stream  # noqa: PLC0415
+
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise BadSetting(f"{path}, line {binding.original.line}: this is no NAME=VALUE.")
+    return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text)).items()}
+
+
+__all__ = ["VARIABLES", "Durability", "LogFormat", "Settings", "Variable", "load", "without_password"]
