@@ -1,0 +1,100 @@
+"""The ``chatq`` command: all commands under one name, and what a shell is told when one fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import metadata
+from typing import Annotated, NoReturn
+
+import typer
+
+from chatq.cli.options import ending
+from chatq.errors import ChatqError, ExitCode
+
+app = typer.Typer(
+    name="chatq",
+    help="A message queue for chat: ordered, exactly once, on Redis and SQL, with websockets at the end of it.",
+    epilog=ending(
+        "chatq all  # the whole system on this machine",
+        "chatq enqueue sendMessage conversationId=general senderId=alice content=hello",
+        "chatq redis-check  # is Redis fit for this job?",
+    ),
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            version = metadata.version("chatq")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        typer.echo(f"chatq {version}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _chatq(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command that ``arguments``, by default the process's own, ask for, and end the process."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except ChatqError as error:
+        code = _fail(error.detail, error.exit_code)
+    except typer.TyperException as error:
+        code = _fail(_usage(error), ExitCode.USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail("interrupted", ExitCode.FAILED)
+    except BrokenPipeError:
+        code = _reader_gone()
+    except OSError as error:
+        code = _fail(str(error), ExitCode.FAILED)
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    result = app(args=arguments, prog_name="chatq", standalone_mode=False)
+    if result == 128 + 2:  # Typer's word for Ctrl-C
+        raise KeyboardInterrupt
+    return int(result) if isinstance(result, int) else ExitCode.DONE
+
+
+def _fail(message: str, code: int) -> int:
+    name = typer.style("chatq:", fg="red", bold=True) if _in_colour() else "chatq:"
+    # Nobody may be left who reads it.
+    with suppress(OSError):
+        print(f"{name} {message}", file=sys.stderr, flush=True)
+    return code
+
+
+def _usage(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    command = "chatq" if context is None else context.command_path
+    message = error.format_message().rstrip(".")
+    return f"{message}. See `{command} --help`."
+
+
+def _reader_gone() -> int:
+    """Leave quietly when whatever read our output, such as ``head``, has had enough."""
+    # Python flushes stdout once more at its end, and would complain then.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.FAILED
+
+
+def _in_colour() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

@@ -1,0 +1,49 @@
+"""What the commands' options have in common: flags that override a setting, and how help ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from chatq.settings.variables import BY_NAME
+
+
+def setting(name: str) -> Any:
+    """Return the option that overrides the variable ``name``; its text goes to ``settings.load`` as it is."""
+    variable = BY_NAME[name]
+    if variable.flag is None:
+        raise LookupError(f"no flag overrides {name}")
+    return typer.Option(
+        variable.flag,
+        help=f"{variable.meaning} (variable {name}, by default {variable.default})",
+        show_default=False,
+        metavar="VALUE",
+    )
+
+
+DataDir = Annotated[str | None, setting("CHATQ_DATA_DIR")]
+Host = Annotated[str | None, setting("CHATQ_HOST")]
+Port = Annotated[str | None, setting("CHATQ_PORT")]
+ApiWorkers = Annotated[str | None, setting("CHATQ_API_WORKERS")]
+
+
+def ending(*examples: str, variables: Sequence[str] = ()) -> str:
+    """Return the end of a command's help: the variables that it reads, by name, and examples of it.
+
+    An example is a command line, or a command line and, after two spaces and ``#``, what it does.
+    """
+    known = [BY_NAME[name] for name in variables]
+    width = max((len(variable.name) for variable in known), default=0)
+    lines = [f"  {v.name:{width}}  {v.meaning} ({v.default})" for v in known]
+    blocks = ["[bold]Environment[/] (a .env file beats it, a flag beats both):\n" + "\n".join(lines)] if lines else []
+    blocks.append("[bold]Examples:[/]\n" + "\n".join("  " + example.replace("[", r"\[") for example in examples))
+    return "\n\n".join(blocks)
+
+
+REDIS = ("REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD")
+"""The variables of every command that uses Redis."""
+
+LOG = ("CHATQ_LOG_FORMAT", "CHATQ_LOG_LEVEL")
+"""The variables of every command that goes on running."""
