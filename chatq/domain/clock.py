@@ -31,3 +31,12 @@ def seconds(text: str) -> float:
     if moment.tzinfo is None:
         raise ValueError(f"no offset from UTC in {text!r}")
     return moment.timestamp()
+
+
+def normal(text: str) -> str:
+    """Return an RFC 3339 time with any offset and any precision in chatq's own form.
+
+    Raises:
+        ValueError: ``text`` is no such time.
+    """
+    return timestamp(seconds(text))

@@ -55,7 +55,6 @@ def _prepare_sqlite(engine: Engine, *, full_sync: bool) -> None:
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
-        connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("PRAGMA cache_size = -65536")
 
     @event.listens_for(engine, "begin")

@@ -1,0 +1,82 @@
+"""The composition root: the one place where connections and services are made from settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+from sqlalchemy import Engine
+
+from chatq.queue.connection import connect, find_redis, recorded_url, translated
+from chatq.queue.edge import Durability, Edge
+from chatq.queue.guard import check_installation, check_lanes
+from chatq.settings import Settings, without_password
+from chatq.store import schema
+from chatq.store.engine import create_engine
+from chatq.store.installation import installation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a role works with. Nothing has connected yet; every process makes its own."""
+
+    settings: Settings
+    redis_url: str
+    redis: redis.Redis
+    engine: Engine
+    durability: Durability
+
+    def edge(self) -> Edge:
+        """Return an edge with a connection of its own.
+
+        Raises:
+            RedisError: Redis does not answer, or cannot give the durability.
+        """
+        return Edge(connect(self.redis_url), self.durability)
+
+    def blocking_redis(self) -> redis.Redis:
+        """Return a client of its own that waits for answers as long as it takes."""
+        return connect(self.redis_url, timeout=None)
+
+
+def build(settings: Settings) -> Services:
+    """Return the services that these settings describe.
+
+    Raises:
+        BadSetting: ``REDIS_URL`` is no URL.
+    """
+    url = find_redis(settings)
+    embedded = settings.redis_url is None and recorded_url(settings.data_dir) == url
+    durability = settings.durability or ("aof" if embedded else "memory")
+    return Services(
+        settings=settings,
+        redis_url=url,
+        redis=connect(url),
+        engine=create_engine(settings.database_url, full_sync=durability != "memory"),
+        durability=durability,
+    )
+
+
+def check_redis(services: Services) -> None:
+    """Check that Redis answers.
+
+    Raises:
+        RedisError: it does not, or it refuses.
+    """
+    with translated(services.redis_url):
+        services.redis.ping()
+
+
+def check(services: Services) -> None:
+    """Check, before a role starts, that Redis and the database answer and belong together.
+
+    Raises:
+        RedisError: Redis cannot be used (exit code 3).
+        DatabaseError: the database cannot be used, is out of date, or is another installation's (4).
+        BadSetting: Redis has another number of lanes (2).
+    """
+    check_redis(services)
+    schema.check(services.engine)
+    database = without_password(services.settings.database_url)
+    check_installation(services.redis, installation_id(services.engine), database)
+    check_lanes(services.redis, services.settings.lanes)

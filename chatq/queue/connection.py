@@ -1,0 +1,79 @@
+"""Connections to Redis: which one, how, and what chatq calls its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.retry import Retry
+
+from chatq.errors import BadSetting, RedisUnavailable, RedisUnfit
+from chatq.settings import Settings, without_password
+
+DEFAULT_URL = "redis://localhost:6379/0"
+RECORD = "redis.url"
+"""File in the data directory that records the embedded server's URL."""
+
+
+def find_redis(settings: Settings) -> str:
+    """Return the URL of the Redis to use: the configured one, else the embedded one, else localhost's."""
+    if settings.redis_url is not None:
+        return settings.redis_url
+    return recorded_url(settings.data_dir) or DEFAULT_URL
+
+
+def recorded_url(data_dir: Path) -> str | None:
+    """Return the URL of the embedded server of this data directory, or None if there never was one."""
+    try:
+        return (data_dir / RECORD).read_text().strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def connect(url: str, *, timeout: float | None = 5.0) -> redis.Redis:
+    """Return a client for ``url``; nothing connects yet.
+
+    ``timeout`` bounds, in seconds, the wait for each answer; None waits as long as it takes, for blocking
+    commands. A command whose connection broke is sent once more at once: everything that chatq sends may
+    be repeated.
+
+    Raises:
+        BadSetting: ``url`` is no Redis URL.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            protocol=2,
+            socket_timeout=timeout,
+            socket_connect_timeout=2.0,
+            socket_keepalive=True,
+            health_check_interval=0,
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        )
+    except ValueError as error:
+        raise BadSetting(f"REDIS_URL: {without_password(url)!r} is no Redis URL: {error}") from None
+
+
+@contextmanager
+def translated(url: str = "") -> Iterator[None]:
+    """Turn redis-py's errors into chatq's.
+
+    Raises:
+        RedisUnavailable: no answer, or not in time, or the server is still loading.
+        RedisUnfit: it answers, but refuses: password, permission, read-only replica, out of memory.
+    """
+    where = f" at {without_password(url)}" if url else ""
+    try:
+        yield
+    except (AuthenticationError, NoPermissionError) as error:
+        raise RedisUnfit(f"Redis{where} refuses access: {error}. Check REDIS_URL or REDIS_PASSWORD.") from error
+    except (redis.ReadOnlyError, redis.OutOfMemoryError) as error:
+        raise RedisUnfit(f"Redis{where} refuses to write: {error}") from error
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        raise RedisUnavailable(f"Redis{where} does not answer: {error}") from error
+    except redis.ResponseError as error:
+        raise RedisUnfit(f"Redis{where} refuses: {error}") from error

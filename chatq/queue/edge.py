@@ -1,0 +1,176 @@
+"""The edge: where jobs are accepted.
+
+Jobs that arrive together share one pipeline over one connection, in the order in which they came; a batch
+is whatever is there, and nothing waits to fill one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import redis
+
+from chatq.errors import ChatqError, DurabilityUnknown, IdempotencyMismatch, RedisUnfit
+from chatq.queue import keys
+from chatq.queue.codec import QueuedJob
+from chatq.queue.connection import translated
+from chatq.queue.scripts import evalsha, run_pipeline
+
+Durability = Literal["memory", "aof", "replica"]
+
+REMEMBERED_SECONDS = 24 * 3600
+"""How long a client id used for other content is recognised."""
+CONFIRM_MS = 2000
+"""How long the asked-for durability may take to be confirmed."""
+_QUEUED, _REPEAT, _MISMATCH = 0, 1, 2
+
+
+class Accepted(NamedTuple):
+    """What the sender learns of a job that was accepted."""
+
+    message_id: str
+    job_id: str
+    repeat: bool
+    """True if the same job had been accepted before, so that nothing was queued."""
+
+
+class _Waiting:
+    __slots__ = ("done", "jobs", "outcome")
+
+    def __init__(self, jobs: Sequence[QueuedJob]) -> None:
+        self.jobs = jobs
+        self.done = False
+        self.outcome: list[Accepted | ChatqError] | ChatqError = []
+
+
+class Edge:
+    """Accepts jobs into their lanes, with the asked-for durability.
+
+    May be used by many threads or greenlets at once.
+    """
+
+    def __init__(self, client: redis.Redis, durability: Durability) -> None:
+        """Take a client that is used for nothing else: its connection orders what is accepted.
+
+        Raises:
+            RedisUnfit: the server cannot give the durability.
+            RedisUnavailable: the server does not answer.
+        """
+        self._client = client
+        self._confirm = self._confirmation(durability)
+        self._lock = threading.Lock()
+        self._waiting: list[_Waiting] = []
+
+    def submit(self, job: QueuedJob) -> Accepted:
+        """Accept one job.
+
+        Raises:
+            IdempotencyMismatch: its client id was used for other content.
+            RedisError: it could not be accepted, or it is unknown whether it was.
+        """
+        outcome = self.submit_many([job])[0]
+        if isinstance(outcome, ChatqError):
+            raise outcome
+        return outcome
+
+    def submit_many(self, jobs: Sequence[QueuedJob]) -> list[Accepted | ChatqError]:
+        """Accept jobs in their order; for each, say how it was accepted or why not.
+
+        Raises:
+            RedisError: none could be accepted, or it is unknown which were.
+        """
+        mine = _Waiting(jobs)
+        self._waiting.append(mine)
+        # Whoever gets the lock sends for everyone who waits; the others find their outcome ready.
+        with self._lock:
+            if not mine.done:
+                together, self._waiting = self._waiting, []
+                self._flush(together)
+        if isinstance(mine.outcome, ChatqError):
+            # Each waiter gets an exception of its own: a shared one would collect foreign tracebacks.
+            raise type(mine.outcome)(mine.outcome.detail)
+        return mine.outcome
+
+    def _flush(self, together: list[_Waiting]) -> None:
+        jobs = [job for waiting in together for job in waiting.jobs]
+        try:
+            with translated():
+                answers = self._send(jobs)
+        except ChatqError as error:
+            for waiting in together:
+                waiting.outcome, waiting.done = error, True
+            return
+        at = 0
+        for waiting in together:
+            count = len(waiting.jobs)
+            waiting.outcome = [_outcome(job, answers[at + i]) for i, job in enumerate(waiting.jobs)]
+            waiting.done = True
+            at += count
+
+    def _send(self, jobs: Sequence[QueuedJob]) -> list[int]:
+        def fill(pipe: redis.client.Pipeline) -> None:
+            for job in jobs:
+                pipe.execute_command(*_command(job))
+            if self._confirm:
+                pipe.execute_command(*self._confirm)
+
+        answers = run_pipeline(self._client, ["enqueue"], fill)
+        if self._confirm:
+            _check_confirmed(self._confirm, answers.pop())
+        return answers
+
+    def _confirmation(self, durability: Durability) -> tuple[str | int, ...]:
+        if durability == "memory":
+            return ()
+        if durability == "replica":
+            return ("WAIT", 1, CONFIRM_MS)
+        with translated():
+            try:
+                config = self._client.config_get("append*")
+            except redis.ResponseError:
+                config = {}
+            if config.get("appendonly") == "yes" and config.get("appendfsync") == "always":
+                return ()
+            try:
+                self._client.execute_command("WAITAOF", 1, 0, 1)
+            except redis.ResponseError as error:
+                raise RedisUnfit(
+                    "CHATQ_DURABILITY=aof needs a server with `appendfsync always`, or one with WAITAOF "
+                    f"(Redis 7.2, Valkey) and `appendonly yes`; this one says: {error}"
+                ) from None
+        return ("WAITAOF", 1, 0, CONFIRM_MS)
+
+
+def _command(job: QueuedJob) -> tuple[str | bytes | int | float, ...]:
+    lane = keys.lane_name(job.lane)
+    return evalsha(
+        "enqueue",
+        [
+            keys.job(job.job_id),
+            keys.queue(lane),
+            keys.DOORBELL,
+            keys.QUEUES,
+            keys.failed(lane),
+            keys.SEEN + job.job_id,
+        ],
+        [job.job_id, job.digest, REMEMBERED_SECONDS, job.data, lane, job.created_at, job.description],
+    )
+
+
+def _outcome(job: QueuedJob, answer: int) -> Accepted | ChatqError:
+    if answer == _MISMATCH:
+        return IdempotencyMismatch()
+    return Accepted(job.message_id, job.job_id, answer == _REPEAT)
+
+
+def _check_confirmed(command: tuple[str | int, ...], answer: object) -> None:
+    confirmed = answer[0] if isinstance(answer, list) else answer
+    if not isinstance(confirmed, int) or confirmed < 1:
+        raise DurabilityUnknown(
+            f"Redis did not confirm the message within {CONFIRM_MS} ms ({command[0]}); it may still be done. "
+            "Repeat it with the same client id."
+        )
+
+

@@ -1,0 +1,185 @@
+"""Lanes as a worker sees them: take one, claim its jobs, finish them, let it go.
+
+A lane is an RQ queue whose jobs one worker at a time claims in order. The lease in Redis says whose it is
+and ends by itself; the epoch in the database keeps out a holder that slept through the end of its lease.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import uuid4
+
+import redis
+
+from chatq.domain.clock import timestamp
+from chatq.queue import keys
+from chatq.queue.scripts import Argument, evalsha, run, run_pipeline
+
+LEASE_MS = 3500
+"""How long a lane stays with a worker that makes no progress; recovery is promised within 5 seconds."""
+TURN_SECONDS = 0.2
+"""How long a worker keeps a lane while others wait."""
+BATCH = 500
+"""How many jobs are claimed at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claimed job, as it lies in Redis."""
+
+    job_id: str
+    data: bytes
+    created_at: str
+    attempts: int
+    """How often it was tried before."""
+    meta: bytes
+
+
+@dataclass(slots=True)
+class Held:
+    """A lane that this worker holds, with the jobs that it claimed."""
+
+    lane: int
+    epoch: int | None
+    """The lane's epoch in the database; None: it must be taken over there first."""
+    claims: list[Claim]
+    since: float
+    """Monotonic time at which the lane was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a claimed job that is not simply done."""
+
+    job_id: str
+    fate: Literal["failed", "retry", "gone"]
+    trace: bytes = b""
+    """The traceback as RQ keeps it: compressed."""
+    at: float = 0.0
+    """``failed``: until when it rests; ``retry``: when it is due; in seconds since the epoch."""
+    attempts: int = 0
+    message_id: str = ""
+    """Id of the message whose client id may be used again, if any."""
+
+
+@dataclass(slots=True)
+class Finish:
+    """How a batch ended, and what there is to publish of it."""
+
+    done: list[str] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+    publish: list[tuple[str, bytes]] = field(default_factory=list)
+    """Channel and payload, in order."""
+    seconds: float = 0.0
+
+
+class Lanes:
+    """The lanes of one installation, as one worker uses them. Not for several threads."""
+
+    def __init__(self, client: redis.Redis, count: int, worker_name: str) -> None:
+        self._client = client
+        self.count = count
+        self._worker = worker_name
+        self._token = uuid4().hex
+        self.unrouted = 0
+        """How many jobs of plain RQ clients waited when a lane was last looked for."""
+
+    def take(self, batch: int = BATCH) -> Held | None:
+        """Take a free lane that has work and claim its first jobs, or return None."""
+        answer = run(
+            self._client,
+            "take",
+            [keys.DOORBELL, keys.ROTATION, f"{keys.RQ}:suspended", keys.queue(keys.MESSAGES)],
+            self._common(batch),
+        )
+        lane, epoch, jobs, self.unrouted = answer
+        if lane < 0:
+            return None
+        return Held(lane, int(epoch) if epoch else None, _claims(jobs), time.monotonic())
+
+    def finish(self, held: Held, finish: Finish, batch: int = BATCH) -> bool:
+        """Publish, end the batch's claims, and claim more of the lane, all in one round trip.
+
+        Afterwards ``held.claims`` are the next jobs; if there are none, the lane was let go. Returns False if
+        the lane is another worker's by now: what was published is true all the same, nothing else changed.
+        """
+        name = keys.lane_name(held.lane)
+        arguments: list[Argument] = [self._token, timestamp(), f"{finish.seconds:.6f}", len(finish.done), *finish.done]
+        for ended in finish.ended:
+            extra = ended.attempts if ended.fate == "retry" else ended.message_id
+            arguments += [ended.job_id, ended.fate, ended.trace, f"{ended.at:.3f}", extra]
+
+        def fill(pipe: redis.client.Pipeline) -> None:
+            for channel, payload in finish.publish:
+                pipe.execute_command("PUBLISH", channel, payload)
+            pipe.execute_command(
+                *evalsha(
+                    "finish",
+                    [
+                        keys.lease(held.lane),
+                        keys.claims(held.lane),
+                        keys.started(name),
+                        keys.failed(name),
+                        f"{keys.RQ}:scheduled:{name}",
+                        keys.JOB,
+                        keys.SEEN,
+                        f"{keys.RQ}:worker:{self._worker}",
+                    ],
+                    arguments,
+                )
+            )
+            pipe.execute_command(*evalsha("claim", *self._claim_more(held, batch)))
+
+        finished, jobs = run_pipeline(self._client, ["finish", "claim"], fill)[-2:]
+        held.claims = _claims(jobs) if jobs else []
+        return bool(finished)
+
+    def hold(self, held: Held, *, epoch: int | None = None) -> bool:
+        """Renew the lease, and record the epoch if one is given; False if the lane is another worker's."""
+        arguments: list[Argument] = [self._token, LEASE_MS, "" if epoch is None else epoch]
+        kept = run(self._client, "hold", [keys.lease(held.lane), keys.epoch(held.lane)], arguments)
+        if epoch is not None:
+            held.epoch = epoch
+        return bool(kept)
+
+    def give_back(self, held: Held) -> None:
+        """Put the claimed jobs back at the head of their lane, in order, and let the lane go."""
+        run(self._client, "give_back", [keys.DOORBELL], [self._token, keys.RQ, keys.CHATQ, held.lane])
+        held.claims = []
+
+    def wait(self, client: redis.Redis, seconds: float) -> None:
+        """Wait until the doorbell rings, ``seconds`` at most. ``client`` must not time out before."""
+        client.blpop([keys.DOORBELL], timeout=seconds)
+
+    def ring(self) -> None:
+        """Wake an idle worker."""
+        self._client.rpush(keys.DOORBELL, "1")
+
+    def _claim_more(self, held: Held, batch: int) -> tuple[Sequence[str], Sequence[Argument]]:
+        turn_over = time.monotonic() - held.since > TURN_SECONDS
+        arguments = [*self._common(batch), held.lane, int(turn_over)]
+        return [keys.DOORBELL, f"{keys.RQ}:suspended"], arguments
+
+    def _common(self, batch: int) -> list[Argument]:
+        now = time.time()
+        return [
+            self._token,
+            LEASE_MS,
+            batch,
+            self.count,
+            keys.RQ,
+            keys.CHATQ,
+            f"{now:.3f}",
+            timestamp(now),
+            self._worker,
+        ]
+
+
+def _claims(jobs: list[list[bytes]]) -> list[Claim]:
+    return [
+        Claim(job_id.decode(), data, created.decode(), int(attempts or 0), meta)
+        for job_id, data, created, attempts, meta in jobs
+    ]

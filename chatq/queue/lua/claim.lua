@@ -1,0 +1,42 @@
+-- Claims more jobs of a lane that the worker holds; if there are none, or if it has held the lane long
+-- enough while others wait, lets the lane go.
+--
+-- KEYS  1 doorbell    2 RQ's suspension
+-- ARGV  1 token    2 lease in ms    3 how many jobs at most    4 number of lanes
+--       5 RQ's prefix    6 chatq's prefix    7 now, seconds since the epoch    8 now, RFC 3339
+--       9 worker's name    10 the lane    11 1: let go if any other free lane has work
+-- Returns the jobs, each {id, data, created_at, number_of_retries, meta}; none: the lane was let go;
+-- false: the lane is another worker's.
+
+--@include claiming
+
+local lane = names(ARGV[5], ARGV[6], tonumber(ARGV[10]))
+if redis.call('GET', lane.lease) ~= ARGV[1] then
+  return false
+end
+
+local yield = redis.call('EXISTS', KEYS[2]) == 1
+if not yield and ARGV[11] == '1' then
+  for number = 0, tonumber(ARGV[4]) - 1 do
+    local other = names(ARGV[5], ARGV[6], number)
+    if number ~= lane.number and redis.call('EXISTS', other.lease) == 0
+      and redis.call('LLEN', other.queue) > 0 then
+      yield = true
+    end
+  end
+end
+
+local jobs = {}
+if not yield then
+  release_due(lane, tonumber(ARGV[7]))
+  jobs = claim(lane, tonumber(ARGV[3]), tonumber(ARGV[7]), ARGV[8], ARGV[9])
+end
+if #jobs > 0 then
+  redis.call('PEXPIRE', lane.lease, ARGV[2])
+else
+  redis.call('DEL', lane.lease)
+  if yield and redis.call('LLEN', KEYS[1]) == 0 then
+    redis.call('RPUSH', KEYS[1], '1')
+  end
+end
+return jobs

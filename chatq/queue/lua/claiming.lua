@@ -1,0 +1,72 @@
+-- Shared by the scripts that move jobs between a lane and its claims.
+
+local function names(rq, chatq, number)
+  local name = 'messages:' .. number
+  local own = chatq .. ':lane:' .. number
+  return {
+    number = number,
+    name = name,
+    queue = rq .. ':queue:' .. name,
+    started = rq .. ':wip:' .. name,
+    scheduled = rq .. ':scheduled:' .. name,
+    canceled = rq .. ':canceled:' .. name,
+    job = rq .. ':job:',
+    claims = own .. ':claims',
+    lease = own .. ':lease',
+    epoch = own .. ':epoch',
+  }
+end
+
+-- RQ's started registry holds executions, '<job>:<execution>'; a claim is always execution 'lane'. The score
+-- lies a year ahead: every RQ reader cleans the registry up, and would otherwise fail or reorder claims.
+local YEAR = 365 * 24 * 3600
+
+local function claim(lane, most, now, time, worker)
+  local jobs = {}
+  while #jobs < most do
+    local ids = redis.call('LPOP', lane.queue, most - #jobs)
+    if not ids or #ids == 0 then
+      break
+    end
+    for _, id in ipairs(ids) do
+      local key = lane.job .. id
+      local job = redis.call('HMGET', key, 'status', 'data', 'created_at', 'number_of_retries', 'meta')
+      -- What an operator cancelled or deleted meanwhile is not done.
+      if job[1] == 'queued' then
+        redis.call('HSET', key, 'status', 'started', 'started_at', time, 'worker_name', worker)
+        redis.call('PERSIST', key)
+        redis.call('RPUSH', lane.claims, id)
+        redis.call('ZADD', lane.started, now + YEAR, id .. ':lane')
+        jobs[#jobs + 1] = {id, job[2] or '', job[3] or '', job[4] or '', job[5] or ''}
+      end
+    end
+  end
+  return jobs
+end
+
+-- Puts all claims back at the head of their lane, in order; returns how many there were.
+local function give_back(lane)
+  local ids = redis.call('LRANGE', lane.claims, 0, -1)
+  for at = #ids, 1, -1 do
+    local id = ids[at]
+    redis.call('ZREM', lane.started, id .. ':lane')
+    if redis.call('EXISTS', lane.job .. id) == 1 then
+      redis.call('HSET', lane.job .. id, 'status', 'queued')
+      redis.call('LPUSH', lane.queue, id)
+    end
+  end
+  redis.call('DEL', lane.claims)
+  return #ids
+end
+
+-- Moves the delayed jobs that are due to the end of their lane.
+local function release_due(lane, now)
+  local ids = redis.call('ZRANGEBYSCORE', lane.scheduled, '-inf', now, 'LIMIT', 0, 200)
+  for _, id in ipairs(ids) do
+    redis.call('ZREM', lane.scheduled, id)
+    if redis.call('HGET', lane.job .. id, 'status') == 'scheduled' then
+      redis.call('HSET', lane.job .. id, 'status', 'queued')
+      redis.call('RPUSH', lane.queue, id)
+    end
+  end
+end

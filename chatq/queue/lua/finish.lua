@@ -1,0 +1,66 @@
+-- Ends a lane's claims: what is done disappears, what failed rests, what is retried waits for its time.
+--
+-- KEYS  1 lease    2 claims    3 started registry    4 failed registry    5 scheduled registry
+--       6 job hashes, prefix   7 memory of client ids, prefix   8 the worker's RQ hash
+-- ARGV  1 token    2 now, RFC 3339    3 seconds that this batch took    4 how many jobs are done
+--       then the ids of the done jobs, then for each other job: id, fate ('failed', 'retry', 'gone'),
+--       'failed': traceback (as RQ keeps it), second until which it is kept, message id or ''
+--       'retry':  traceback, second at which it is due, attempts so far
+--       'gone':   '', '', message id or '' (expired: a repeat may queue it again)
+-- Returns 1; 0 if the lane is another worker's by now: then nothing was changed.
+
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+
+local function remember_again(message)
+  if message ~= '' then
+    local key = KEYS[7] .. message
+    local seen = redis.call('GET', key)
+    if seen and string.sub(seen, -6) ~= ':again' then
+      redis.call('SET', key, seen .. ':again', 'KEEPTTL')
+    end
+  end
+end
+
+local done = tonumber(ARGV[4])
+for at = 5, 4 + done, 1000 do
+  local hashes, executions = {}, {}
+  for i = at, math.min(at + 999, 4 + done) do
+    hashes[#hashes + 1] = KEYS[6] .. ARGV[i]
+    executions[#executions + 1] = ARGV[i] .. ':lane'
+  end
+  redis.call('UNLINK', unpack(hashes))
+  redis.call('ZREM', KEYS[3], unpack(executions))
+end
+
+local failures = 0
+for at = 5 + done, #ARGV, 5 do
+  local id, fate, trace, when, extra = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local key = KEYS[6] .. id
+  redis.call('ZREM', KEYS[3], id .. ':lane')
+  if fate == 'gone' then
+    redis.call('UNLINK', key)
+    remember_again(extra)
+  elseif redis.call('EXISTS', key) == 1 then
+    redis.call('HSET', key, 'exc_info', trace, 'ended_at', ARGV[2])
+    if fate == 'failed' then
+      failures = failures + 1
+      redis.call('HSET', key, 'status', 'failed')
+      redis.call('ZADD', KEYS[4], when, id)
+      redis.call('EXPIREAT', key, math.floor(tonumber(when)))
+      remember_again(extra)
+    else
+      redis.call('HSET', key, 'status', 'scheduled', 'number_of_retries', extra)
+      redis.call('ZADD', KEYS[5], when, id)
+    end
+  end
+end
+
+redis.call('DEL', KEYS[2])
+if redis.call('EXISTS', KEYS[8]) == 1 then
+  redis.call('HINCRBY', KEYS[8], 'successful_job_count', done)
+  redis.call('HINCRBY', KEYS[8], 'failed_job_count', failures)
+  redis.call('HINCRBYFLOAT', KEYS[8], 'total_working_time', ARGV[3])
+end
+return 1

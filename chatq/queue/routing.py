@@ -1,0 +1,65 @@
+"""The router: moves jobs that plain RQ clients put into ``messages`` to their lanes, in order."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import redis
+
+from chatq.domain.ids import lane_of, lane_of_id
+from chatq.domain.jobs import SendMessage
+from chatq.errors import JobRefused
+from chatq.queue import keys
+from chatq.queue.codec import decode_job, encode_job
+from chatq.queue.scripts import Argument, run
+
+AT_ONCE = 500
+LEASE_MS = 3500
+
+
+class Router:
+    """Routes for one worker; a lease of its own keeps two from reordering what they move."""
+
+    def __init__(self, client: redis.Redis, lanes: int) -> None:
+        self._client = client
+        self._lanes = lanes
+        self._token = uuid4().hex
+
+    def route(self) -> int:
+        """Move what waits in ``messages``, some hundreds at most, and return how many jobs were moved."""
+        mine = self._client.set(keys.ROUTER, self._token, nx=True, px=LEASE_MS)
+        if not mine and (self._client.get(keys.ROUTER) or b"").decode() != self._token:
+            return 0
+        ids = [raw.decode() for raw in self._client.lrange(keys.queue(keys.MESSAGES), 0, AT_ONCE - 1)]
+        with self._client.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hget(keys.job(job_id), "data")
+            data = pipe.execute()
+        arguments: list[Argument] = [self._token, keys.RQ]
+        for job_id, stored in zip(ids, data, strict=True):
+            arguments += [job_id, *self._destination(job_id, stored or b"")]
+        moved = run(
+            self._client,
+            "route",
+            [
+                keys.queue(keys.MESSAGES),
+                keys.DOORBELL,
+                keys.QUEUES,
+                keys.ROUTER,
+            ],
+            arguments,
+        )
+        self._client.delete(keys.ROUTER)
+        return max(0, int(moved))
+
+    def _destination(self, job_id: str, data: bytes) -> tuple[str, bytes]:
+        try:
+            job = decode_job(data)
+        except JobRefused:
+            # Some lane's worker says what is wrong with it, and keeps the record.
+            return keys.lane_name(0), data
+        if isinstance(job, SendMessage):
+            lane = lane_of(job.conversation_id, self._lanes)
+        else:
+            lane = lane_of_id(job.message_id, self._lanes)
+        return keys.lane_name(lane), encode_job(job)

@@ -1,0 +1,222 @@
+"""What the API, the sockets and the operators read. Cursors are event numbers, never times."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, and_, case, func, select, text, update
+
+from chatq.domain.messages import Message
+from chatq.store.engine import reading, writing
+from chatq.store.loading import as_list, listed, to_message
+from chatq.store.tables import conversations, events, failures, members, messages
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationView:
+    """A conversation as one user sees it in a list."""
+
+    id: str
+    title: str | None
+    last_seq: int
+    last_message: Message | None
+    last_message_at: str | None
+    unread_count: int
+    """Messages of others above the user's ``read_seq``."""
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of messages, oldest first, true at event number ``seq``."""
+
+    messages: list[Message]
+    next_before: int | None
+    """Cursor of the page before this one, or None if this is the first."""
+    next_after: int | None
+    """Cursor of the page after this one, or None if this is the last."""
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A message that failed, for its sender."""
+
+    job_id: str
+    message_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A conversation's events after a cursor, as their frames."""
+
+    payloads: list[str]
+    last_seq: int
+    """The conversation's newest event number; 0 if it does not exist yet."""
+    first_seq: int
+    """The lowest event number that is kept."""
+
+
+def ping(engine: Engine) -> None:
+    """Ask the database for an answer.
+
+    Raises:
+        DatabaseUnavailable: there is none.
+    """
+    with reading(engine) as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def find_message(engine: Engine, message_id: str) -> Message | None:
+    """Return a message, or None."""
+    with reading(engine) as connection:
+        row = connection.execute(select(messages).where(messages.c.id == message_id)).one_or_none()
+    return None if row is None else to_message(row)
+
+
+def find_failure(engine: Engine, message_id: str) -> str | None:
+    """Return why a message failed, if it did."""
+    query = (
+        select(failures.c.reason)
+        .where(failures.c.message_id == message_id, failures.c.resolved_at.is_(None))
+        .order_by(failures.c.created_at.desc())
+        .limit(1)
+    )
+    with reading(engine) as connection:
+        return connection.execute(query).scalar_one_or_none()
+
+
+def list_conversations(engine: Engine, user_id: str, limit: int = 200) -> list[ConversationView]:
+    """Return the user's conversations, newest activity first."""
+    unread = (
+        select(func.count())
+        .select_from(messages)
+        .where(
+            messages.c.conversation_id == members.c.conversation_id,
+            messages.c.seq > members.c.read_seq,
+            messages.c.sender_id != members.c.user_id,
+            messages.c.deleted_at.is_(None),
+        )
+        .scalar_subquery()
+    )
+    query = (
+        select(conversations, unread.label("unread"))
+        .join(members, members.c.conversation_id == conversations.c.id)
+        .where(members.c.user_id == user_id)
+        .order_by(
+            # Not NULLS LAST, which older SQLite does not know.
+            case((conversations.c.last_message_at.is_(None), 1), else_=0),
+            conversations.c.last_message_at.desc(),
+            conversations.c.id,
+        )
+        .limit(limit)
+    )
+    with reading(engine) as connection:
+        rows = connection.execute(query).all()
+        ids = {row.last_message_id for row in rows if row.last_message_id}
+        last = connection.execute(
+            select(messages).where(listed(connection, messages.c.id)), as_list(connection, ids)
+        )
+        by_id = {row.id: to_message(row) for row in last}
+    return [
+        ConversationView(
+            row.id,
+            row.title,
+            row.last_seq,
+            by_id.get(row.last_message_id),
+            row.last_message_at,
+            row.unread,
+            row.created_at,
+        )
+        for row in rows
+    ]
+
+
+def read_page(
+    engine: Engine, conversation_id: str, *, before: int | None = None, after: int | None = None, limit: int = 50
+) -> Page:
+    """Return a page of a conversation's messages: the newest, or those next to a cursor (exclusive)."""
+    in_conversation = messages.c.conversation_id == conversation_id
+    query = select(messages).where(in_conversation)
+    if after is not None:
+        query = query.where(messages.c.seq > after)
+        if before is not None:
+            query = query.where(messages.c.seq < before)
+        query = query.order_by(messages.c.seq).limit(limit + 1)
+    else:
+        if before is not None:
+            query = query.where(messages.c.seq < before)
+        query = query.order_by(messages.c.seq.desc()).limit(limit + 1)
+    with reading(engine) as connection:
+        seq = connection.execute(
+            select(conversations.c.last_seq).where(conversations.c.id == conversation_id)
+        ).scalar_one_or_none()
+        rows = connection.execute(query).all()
+    more = len(rows) > limit
+    found = [to_message(row) for row in rows[:limit]]
+    if after is None:
+        found.reverse()
+        later = before is not None and bool(found)
+        return Page(
+            found,
+            next_before=found[0].seq if more else None,
+            next_after=found[-1].seq if later else None,
+            seq=seq or 0,
+        )
+    earlier = bool(found) and after > 0
+    return Page(
+        found,
+        next_before=found[0].seq if earlier else None,
+        next_after=found[-1].seq if more else None,
+        seq=seq or 0,
+    )
+
+
+def replay(engine: Engine, conversation_id: str, since: int, limit: int = 500) -> Replay:
+    """Return the frames of the events after ``since``, ``limit`` at most, in order."""
+    query = (
+        select(events.c.payload)
+        .where(and_(events.c.conversation_id == conversation_id, events.c.seq > since))
+        .order_by(events.c.seq)
+        .limit(limit)
+    )
+    with reading(engine) as connection:
+        row = connection.execute(
+            select(conversations.c.first_seq, conversations.c.last_seq).where(conversations.c.id == conversation_id)
+        ).one_or_none()
+        if row is None:
+            return Replay([], last_seq=0, first_seq=1)
+        payloads = list(connection.execute(query).scalars()) if since < row.last_seq else []
+    return Replay(payloads, row.last_seq, row.first_seq)
+
+
+def last_seqs(engine: Engine, conversation_ids: Collection[str]) -> dict[str, int]:
+    """Return the newest event number of each of these conversations; 0 for one that does not exist yet."""
+    with reading(engine) as connection:
+        query = select(conversations.c.id, conversations.c.last_seq).where(listed(connection, conversations.c.id))
+        found = {row.id: row.last_seq for row in connection.execute(query, as_list(connection, conversation_ids))}
+    return {id_: found.get(id_, 0) for id_ in conversation_ids}
+
+
+def pending_failures(engine: Engine, user_id: str, limit: int = 100) -> list[Failure]:
+    """Return the failures of a user's messages of which the user was not told yet, oldest first."""
+    query = (
+        select(failures.c.job_id, failures.c.message_id, failures.c.reason)
+        .where(
+            failures.c.sender_id == user_id, failures.c.resolved_at.is_(None), failures.c.message_id.is_not(None)
+        )
+        .order_by(failures.c.created_at)
+        .limit(limit)
+    )
+    with reading(engine) as connection:
+        return [Failure(*row) for row in connection.execute(query)]
+
+
+def resolve_failures(engine: Engine, job_ids: Collection[str], now: str) -> None:
+    """Record that the senders were told of these failures."""
+    with writing(engine) as connection:
+        statement: Any = update(failures).where(listed(connection, failures.c.job_id)).values(resolved_at=now)
+        connection.execute(statement, as_list(connection, job_ids))
