@@ -15,7 +15,7 @@ import sqlalchemy
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, select
 from sqlalchemy.exc import DBAPIError
 
-from chatq.errors import DatabaseError, DatabaseOutOfDate
+from chatq.errors import DatabaseError, DatabaseOutOfDate, DatabaseUnavailable
 from chatq.store.engine import first_line, reading, translated
 
 HEAD = "0001"
@@ -61,7 +61,10 @@ def current(engine: Engine) -> Current:
     Raises:
         DatabaseUnavailable: the database does not answer, or is none.
     """
-    with reading(engine) as connection:
+    if (file := _sqlite_file(engine)) is not None and not file.exists():
+        # Connecting would make it.
+        return Current(None)
+    with _named(engine), reading(engine) as connection:
         return Current(_revision(connection))
 
 
@@ -90,7 +93,7 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
     before = current(engine)
     if before.is_up_to_date:
         return HEAD, HEAD
-    with _migrating(engine) as connection:
+    with _named(engine), _migrating(engine) as connection:
         before = Current(_revision(connection))
         if before.is_newer:
             raise out_of_date(before)
@@ -118,6 +121,21 @@ def out_of_date(found: Current) -> DatabaseOutOfDate:
         f"The database's schema is at revision {found.revision}, but this version of chatq works with "
         f"{found.head}: run `chatq db upgrade`."
     )
+
+
+def _sqlite_file(engine: Engine) -> Path | None:
+    is_file = engine.dialect.name == "sqlite" and "uri" not in engine.url.query
+    return Path(engine.url.database) if is_file and engine.url.database else None
+
+
+@contextmanager
+def _named(engine: Engine) -> Iterator[None]:
+    """Say of which database an error is: these are the first words that a process hears of it."""
+    try:
+        yield
+    except DatabaseUnavailable as error:
+        url = engine.url.set(drivername=engine.dialect.name).render_as_string(hide_password=True)
+        raise DatabaseUnavailable(f"{error.detail} ({url})") from error
 
 
 def _revision(connection: Connection) -> str | None:

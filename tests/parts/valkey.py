@@ -32,7 +32,15 @@ class Valkey:
         self._ready = Event()
 
     def start(self) -> Valkey:
-        """Start the server and return it once it accepts connections."""
+        """Start the server and return it once it has loaded its data and is ready."""
+        self.launch()
+        if not self._ready.wait(20) or self._running().poll() is not None:
+            self.kill()
+            raise RuntimeError("valkey-server did not start:\n" + "".join(self.output))
+        return self
+
+    def launch(self) -> None:
+        """Start the server and do not wait until it is ready."""
         assert self._process is None, "runs already"
         self._ready.clear()
         command = [str(get_binary_path()), "--dir", str(self.directory), "--unixsocket", str(self.socket)]
@@ -42,10 +50,6 @@ class Valkey:
         assert self._process.stdout is not None
         self._reader = Thread(target=self._read, args=(self._process.stdout,))
         self._reader.start()
-        if not self._ready.wait(20) or self._process.poll() is not None:
-            self.kill()
-            raise RuntimeError("valkey-server did not start:\n" + "".join(self.output))
-        return self
 
     def stop(self) -> None:
         """End the server in order."""
@@ -57,12 +61,15 @@ class Valkey:
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send the server a signal: SIGSTOP freezes it, SIGCONT lets it go on."""
-        assert self._process is not None, "does not run"
-        self._process.send_signal(number)
+        self._running().send_signal(number)
 
     def client(self) -> redis.Redis:
         """Return a client whose answers are text."""
         return redis.Redis.from_url(self.url, decode_responses=True)
+
+    def _running(self) -> subprocess.Popen[str]:
+        assert self._process is not None, "does not run"
+        return self._process
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
