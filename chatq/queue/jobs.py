@@ -6,13 +6,19 @@ counts a registry. RQ's storage format stays as it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from rq.defaults import DEFAULT_RESULT_TTL
+from rq.exceptions import DeserializationError
 from rq.job import Job
+from rq.queue import Queue
 
-from chatq.queue.handlers import REGISTRY, Handler
+from chatq.errors import UnregisteredJob
+from chatq.queue.handlers import REGISTRY, Handler, callback_name
+from chatq.queue.retry import backoff
 
 _JSON_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
 
@@ -51,19 +57,52 @@ class ChatqJob(Job):
         self.webhooks = []
         return result
 
-    @property
-    def handler(self) -> Handler:
-        """The registered handler of this job.
+    def find_handler(self) -> Handler:
+        """Return the registered handler of this job.
 
         Raises:
-            UnregisteredJob: there is none.
+            UnregisteredJob: there is none, or the job names a callback that is not registered, or its data
+                cannot be read.
         """
-        return REGISTRY.find(self.func_name or "")
+        try:
+            handler = REGISTRY.find(str(self.func_name))
+        except DeserializationError:
+            raise UnregisteredJob(
+                "The job's data are not JSON; chatq reads jobs of RQ's JSON serializer only, so it was not run."
+            ) from None
+        for name in (self._success_callback_name, self._failure_callback_name, self._stopped_callback_name):
+            if name and REGISTRY.callback(name) is None:
+                raise UnregisteredJob(f"The job's callback {name!r} is not registered, so the job was not run.")
+        return handler
+
+    def adopt(self, handler: Handler) -> None:
+        """Take over what the handler says of timeout, attempts, results and callbacks.
+
+        What the job itself was enqueued with wins, where it differs from RQ's own default.
+        """
+        if self.timeout is None or self.timeout == Queue.DEFAULT_TIMEOUT:
+            self.timeout = handler.timeout
+        if self.retries_left is None:
+            self.retries_left = handler.attempts - 1
+        if self.result_ttl is None or self.result_ttl == DEFAULT_RESULT_TTL:
+            self.result_ttl = handler.result_ttl
+        if handler.on_success and not self._success_callback_name:
+            self._success_callback_name = callback_name(handler.on_success)
+        if handler.on_failure and not self._failure_callback_name:
+            self._failure_callback_name = callback_name(handler.on_failure)
+
+    def get_retry_interval(self) -> int:
+        """Return the seconds until the next attempt: the job's own intervals, else exponential with jitter."""
+        if self.retry_intervals:
+            return super().get_retry_interval()
+        attempts = REGISTRY.find(str(self.func_name)).attempts
+        # RQ keeps whole seconds.
+        return math.ceil(backoff(max(1, attempts - (self.retries_left or 0))))
 
     @property
     def func(self) -> Callable[..., Any]:
         """The registered function of this job."""
-        return self.handler.function
+        return self.find_handler().function
 
     @property
     def instance(self) -> None:

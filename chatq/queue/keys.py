@@ -25,6 +25,7 @@ DOORBELL = f"{CHATQ}:doorbell"
 DELAYED = f"{CHATQ}:delayed"
 SEEN = f"{CHATQ}:seen:"
 ROTATION = f"{CHATQ}:rotation"
+HANDLER_WORKERS = f"{CHATQ}:handlers"
 ROUTER = f"{CHATQ}:router"
 
 
@@ -76,3 +77,8 @@ def conversation_channel(conversation_id: str) -> str:
 def user_channel(user_id: str) -> str:
     """Return the pub/sub channel of what is for one user alone."""
     return f"{CHATQ}:user:{user_id}"
+
+
+def handler_claims(worker: str) -> str:
+    """Return the list of the jobs that a handler worker has taken and not ended."""
+    return f"{CHATQ}:handlers:{worker}"

@@ -17,7 +17,7 @@ from chatq.queue.codec import decode_job, message_id_of
 from chatq.queue.lanes import Claim, Ended, Finish, Held
 from chatq.store.batch import apply_batch, refusal_row
 from chatq.store.ledger import Outcome, Row, Work
-from chatq.worker.retry import MAX_ATTEMPTS, backoff
+from chatq.queue.retry import MAX_ATTEMPTS, backoff
 
 FAILURE_SECONDS = 365 * 24 * 3600
 """How long a failed job rests in RQ's registry, unless someone retries or deletes it."""

@@ -6,26 +6,22 @@ lease ends), or committed (and are recognised when they come again).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import redis
 import structlog
 from sqlalchemy import Engine
 
-from chatq.errors import ChatqError, DatabaseError, LaneLost
+from chatq.errors import DatabaseError, LaneLost
 from chatq.queue.lanes import BATCH, Held, Lanes
 from chatq.queue.routing import Router
 from chatq.store.fence import take_over
-from chatq.store.reads import ping
 from chatq.worker.batch import work_off
+from chatq.worker.outage import Survivor
 from chatq.worker.presence import Presence
 from chatq.worker.signals import StopSignal
 
 IDLE_SECONDS = 1.0
 """How long an idle worker waits before it looks around unasked: for lanes whose holder died, delayed jobs
 that are due, and jobs of plain RQ clients."""
-MAX_PAUSE_SECONDS = 1.0
 
 log = structlog.get_logger("chatq.worker")
 
@@ -43,19 +39,18 @@ class MessageWorker:
         self._lanes = lanes
         self._presence = presence
         self._router = Router(client, lanes.count)
-        self._pause = 0.0
 
     def run(self, stop: StopSignal, *, burst: bool = False) -> None:
         """Work until ``stop``, or, with ``burst``, until no job is ready."""
-        self._surviving(self._presence.register, stop)
+        surviving = Survivor(self._client, self._engine, stop)
         log.info("worker started", worker=self._presence.name, lanes=self._lanes.count)
         while not stop.stopping:
-            idle = self._surviving(lambda: self._step(stop), stop)
-            if idle and burst and not self._lanes.unrouted:
+            idle = surviving(lambda: self._step(stop)) and not self._lanes.unrouted
+            if idle and burst:
                 break
-            if idle and not stop.stopping and not self._lanes.unrouted:
-                self._wait(stop)
-        self._surviving(self._presence.unregister, stop)
+            if idle:
+                surviving(lambda: self._wait(stop))
+        surviving(self._presence.unregister)
         log.info("worker stopped", worker=self._presence.name)
 
     def _step(self, stop: StopSignal) -> bool:
@@ -66,14 +61,13 @@ class MessageWorker:
             self._router.route()
         if held is None:
             self._presence.show("idle")
-            self._pause = 0.0
             return True
         self._presence.show("busy")
-        self._hold(held, stop)
-        self._pause = 0.0
+        self._work(held, stop)
         return False
 
-    def _hold(self, held: Held, stop: StopSignal) -> None:
+    def _work(self, held: Held, stop: StopSignal) -> None:
+        """Apply a lane's jobs batch by batch, until it is let go."""
         while held.claims:
             try:
                 if held.epoch is None and not self._lanes.hold(held, epoch=take_over(self._engine, held.lane)):
@@ -94,34 +88,8 @@ class MessageWorker:
                 return
             self._presence.beat()
 
-    def _wait(self, stop: StopSignal) -> None:
-        def wait() -> None:
-            self._lanes.wait(self._waiting, IDLE_SECONDS)
-
-        finished = self._surviving(lambda: stop.wait(wait), stop)
-        if not finished:
+    def _wait(self, stop: StopSignal) -> bool:
+        if not stop.wait(lambda: self._lanes.wait(self._waiting, IDLE_SECONDS)):
+            # A signal cut an answer off.
             self._waiting.connection_pool.disconnect()
-
-    def _surviving(self, action: Callable[[], bool | None], stop: StopSignal) -> bool:
-        """Call ``action``; if Redis or the database is away, say so, wait until it is back, and return False."""
-        try:
-            return bool(action())
-        except (redis.RedisError, OSError) as error:
-            self._outage(stop, "Redis", str(error), lambda: self._client.ping())
-        except DatabaseError as error:
-            self._outage(stop, "the database", error.detail, lambda: ping(self._engine))
-        return False
-
-    def _outage(self, stop: StopSignal, what: str, why: str, probe: Callable[[], object]) -> None:
-        log.error(f"{what} cannot be used; waiting", reason=why)
-        began = time.monotonic()
-        while not stop.stopping:
-            # Also before the first probe: an outage that the probe does not see must not spin.
-            self._pause = min(MAX_PAUSE_SECONDS, self._pause * 2 or 0.05)
-            stop.wait(lambda: time.sleep(self._pause))
-            try:
-                probe()
-            except (redis.RedisError, OSError, ChatqError):
-                continue
-            log.info(f"{what} can be used again", after_seconds=round(time.monotonic() - began, 2))
-            return
+        return True

@@ -60,6 +60,7 @@ class Presence:
             self._state = state
             self._worker.set_state(WorkerStatus(state))
 
-    def unregister(self) -> None:
+    def unregister(self) -> bool:
         """Take the worker out of RQ's registers."""
         self._worker.register_death()
+        return True

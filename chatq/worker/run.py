@@ -1,14 +1,22 @@
-"""The two kinds of worker process, from settings to the end."""
+"""The two kinds of worker process, from ready settings to the end."""
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from chatq.errors import BadUsage, ChatqError
+from chatq.queue import keys
 from chatq.queue.connection import connect
+from chatq.queue.handlers import REGISTRY
 from chatq.queue.lanes import Lanes
+from chatq.worker.handlers import HandlerWorker
 from chatq.worker.messages import MessageWorker
 from chatq.worker.presence import Presence, new_name
 from chatq.worker.signals import StopSignal
-import redis
-from sqlalchemy import Engine
 
 
 def run_messages(url: str, engine: Engine, lanes: int, *, burst: bool = False) -> None:
@@ -24,11 +32,44 @@ def run_messages(url: str, engine: Engine, lanes: int, *, burst: bool = False) -
     stop.install()
     client = connect(url)
     name = new_name("messages")
-    worker = MessageWorker(
-        client,
-        connect(url, timeout=None),
-        engine,
-        Lanes(client, lanes, name),
-        Presence(client, name, lanes),
-    )
-    worker.run(stop, burst=burst)
+    parts = Lanes(client, lanes, name), Presence(client, name, lanes)
+    MessageWorker(client, connect(url, timeout=None), engine, *parts).run(stop, burst=burst)
+
+
+def run_handlers(url: str, *, burst: bool = False) -> None:
+    """Run the registered handlers in this process until SIGTERM, or, with ``burst``, until no job is ready."""
+    stop = StopSignal()
+    stop.install()
+    queues = [keys.HANDLERS, *(queue for queue in REGISTRY.queues() if queue != keys.HANDLERS)]
+    HandlerWorker(connect(url), connect(url, timeout=None), queues, new_name("handlers")).run(stop, burst=burst)
+
+
+def load_handlers(module: str) -> None:
+    """Import a user's module, so that its ``@handler`` functions are registered.
+
+    Modules are looked for in the current directory first, as ``python -m`` does.
+
+    Raises:
+        BadUsage: it cannot be imported.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        importlib.import_module(module)
+    except ChatqError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            raise BadUsage(f"--app {module}: there is no module {error.name!r} here or among those installed.") from None
+        raise BadUsage(f"--app {module}: it imports {error.name!r}, which is not installed.") from error
+    except Exception as error:  # noqa: BLE001  # a user's module may fail in any way; the place is what helps
+        raise BadUsage(f"--app {module}: importing it failed: {_where(error)}") from error
+
+
+def _where(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})" if trace else ""
+    return f"{type(error).__name__}: {error}{place}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 MAX_ATTEMPTS = 5
+"""How often a message job is tried in all."""
 BASE_SECONDS = 1.0
 MAX_SECONDS = 300.0
 
@@ -12,8 +13,8 @@ MAX_SECONDS = 300.0
 def backoff(attempt: int, *, base: float = BASE_SECONDS, limit: float = MAX_SECONDS) -> float:
     """Return the seconds between attempt number ``attempt`` (1, 2, …) and the next one.
 
-    Exponential with full-range jitter around half: between ``half`` and the whole of ``base * 2**(attempt-1)``,
-    at most ``limit``, so that jobs that failed together do not come back together ("equal jitter", M. Brooker,
+    Exponential: ``base * 2**(attempt - 1)``, at most ``limit``; a random part of the second half is left
+    out, so that jobs that failed together do not come back together ("equal jitter": M. Brooker,
     Exponential Backoff and Jitter, 2015).
     """
     whole = min(limit, base * 2 ** min(attempt - 1, 30))

@@ -1,0 +1,158 @@
+"""What ``chatq enqueue`` does, once the command line is understood."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from chatq.cli.compose import Services, build, check_redis
+from chatq.domain.jobs import MESSAGE_JOBS, SendMessage, function_name
+from chatq.domain.wire import encode, parse
+from chatq.errors import BadUsage, ExitCode, RequestRefused
+from chatq.queue import keys
+from chatq.queue.codec import prepare
+from chatq.queue.connection import recorded_url, translated
+from chatq.queue.feed import BrokenFile, Line, Tally, feed_messages, read_data, read_lines
+from chatq.queue.guard import check_lanes
+from chatq.queue.handler_jobs import enqueue_handler_job
+from chatq.queue.watching import JobFailure, has_worker, wait_for
+from chatq.settings import load, without_password
+
+
+class Enqueueing:
+    """One run of ``chatq enqueue``."""
+
+    def __init__(self, name: str, services: Services, *, wait: bool, json: bool) -> None:
+        self._name = name
+        self._services = services
+        self._wait = wait
+        self._json = json
+        self._errors = Console(stderr=True, highlight=False)
+
+    @classmethod
+    def open(cls, name: str, *, data_dir: str | None, wait: bool, json: bool) -> Enqueueing:
+        """Return a run whose Redis answers, after saying on stderr which Redis it is.
+
+        Raises:
+            BadUsage: ``name`` is no job name.
+            RedisError: Redis cannot be used.
+            BadSetting: Redis has another number of lanes.
+        """
+        try:
+            function_name(name)
+        except RequestRefused as error:
+            raise BadUsage(error.detail) from None
+        settings = load({"CHATQ_DATA_DIR": data_dir})
+        services = build(settings)
+        run = cls(name, services, wait=wait, json=json)
+        embedded = settings.redis_url is None and recorded_url(settings.data_dir) == services.redis_url
+        whose = f" (embedded, of {settings.data_dir})" if embedded else ""
+        run._say(f"Redis: {without_password(services.redis_url)}{whose}")
+        check_redis(services)
+        check_lanes(services.redis, settings.lanes)
+        queue = keys.lane_name(0) if name in MESSAGE_JOBS else keys.HANDLERS
+        if not has_worker(services.redis, queue):
+            run._say("Warning: no worker is alive here; the job waits until one is started (`chatq worker`).")
+        return run
+
+    def one(self, data: Any) -> int:
+        """Enqueue one job and print its ids."""
+        settings = self._services.settings
+        if self._name in MESSAGE_JOBS:
+            job = read_data(self._name, data, settings.max_content_bytes)
+            accepted = self._services.edge().submit(prepare(job, settings.lanes))
+            result = {"status": "duplicate" if accepted.repeat else "queued", "jobId": accepted.job_id}
+            if isinstance(job, SendMessage):
+                result["messageId"] = accepted.message_id
+        else:
+            result = {"status": "queued", "jobId": enqueue_handler_job(self._services.redis, self._name, data)}
+        failures = self._outcome([result["jobId"]])
+        if self._wait:
+            result["status"] = "failed" if failures else "done"
+        if failures:
+            result["error"] = failures[0].reason
+        self._print(result, f"{result['status']} {result['jobId']}")
+        return ExitCode.FAILED if failures else ExitCode.DONE
+
+    def file(self, path: Path) -> int:
+        """Enqueue a job for each line and print how many were accepted, rejected and duplicates."""
+        with self._progress(path) as advance:
+            tally = self._feed(path, advance)
+        if tally.broken:
+            self._say(tally.broken)
+        failures = self._outcome(tally.job_ids)
+        result: dict[str, Any] = {
+            "accepted": tally.accepted,
+            "rejected": tally.rejected,
+            "duplicates": tally.duplicates,
+        }
+        text = f"{tally.accepted} accepted, {tally.rejected} rejected, {tally.duplicates} duplicates"
+        if self._wait:
+            result["failed"] = len(failures)
+            text += f", {len(failures)} failed"
+        self._print(result, text)
+        return ExitCode.FAILED if tally.rejected or tally.broken or failures else ExitCode.DONE
+
+    def _feed(self, path: Path, advance: Callable[[Line], None]) -> Tally:
+        settings = self._services.settings
+        if self._name not in MESSAGE_JOBS:
+            return self._feed_handler(path, advance)
+        return feed_messages(
+            self._services.edge(),
+            self._name,
+            path,
+            settings.lanes,
+            settings.max_content_bytes,
+            on_reject=lambda number, reason: self._say(f"{path}:{number}: {reason}"),
+            on_progress=advance,
+        )
+
+    def _feed_handler(self, path: Path, advance: Callable[[Line], None]) -> Tally:
+        tally = Tally()
+        try:
+            for line in read_lines(path):
+                try:
+                    job_id = enqueue_handler_job(self._services.redis, self._name, parse(line.text))
+                except RequestRefused as error:
+                    tally.rejected += 1
+                    self._say(f"{path}:{line.number}: {error.detail}")
+                else:
+                    tally.accepted += 1
+                    tally.job_ids.append(job_id)
+                advance(line)
+        except BrokenFile as error:
+            tally.broken = error.detail
+        return tally
+
+    def _outcome(self, job_ids: Sequence[str]) -> list[JobFailure]:
+        if not self._wait:
+            return []
+        with translated(self._services.redis_url):
+            failures = wait_for(self._services.redis, job_ids)
+        for failure in failures:
+            self._say(f"job {failure.job_id} failed: {failure.reason}")
+        return failures
+
+    @contextmanager
+    def _progress(self, path: Path) -> Iterator[Callable[[Line], None]]:
+        """Show on a terminal how much of the file was read."""
+        if not self._errors.is_terminal:
+            yield lambda line: None
+            return
+        columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=self._errors, transient=True) as progress:
+            size = path.stat().st_size if path.is_file() else None
+            task = progress.add_task(f"{path.name}", total=size)
+            yield lambda line: progress.update(task, completed=line.position)
+
+    def _say(self, text: str) -> None:
+        self._errors.print(text, markup=False, soft_wrap=True)
+
+    def _print(self, result: dict[str, Any], text: str) -> None:
+        sys.stdout.write((encode(result).decode() if self._json else text) + "\n")

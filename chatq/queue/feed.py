@@ -1,0 +1,162 @@
+"""Feeding the queue from a file: one JSON object a line, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from chatq.domain.jobs import MessageJob, SendMessage, read_message_job
+from chatq.domain.messages import check_size
+from chatq.domain.wire import parse
+from chatq.errors import BadUsage, ChatqError, FieldProblem, InvalidFields, RequestRefused
+from chatq.queue.codec import QueuedJob, prepare
+from chatq.queue.edge import Edge
+
+AT_ONCE = 1000
+MAX_LINE_BYTES = 1 << 20
+DEVELOPMENT_USER = "dev"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a file's lines."""
+
+    accepted: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    job_ids: list[str] = field(default_factory=list)
+    broken: str | None = None
+    """Where and why the file breaks off, if it does."""
+
+
+class BrokenFile(ChatqError):
+    """The file breaks off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the file, and how far into the file it ends."""
+
+    number: int
+    text: bytes
+    position: int
+    """Bytes of the file, as it lies on disk, that were read so far."""
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the lines of a file, gunzipped if it is gzipped; empty ones are left out.
+
+    A line longer than :data:`MAX_LINE_BYTES` is cut there, which no JSON survives.
+
+    Raises:
+        BadUsage: the file cannot be read.
+        BrokenFile: it breaks off in the middle.
+    """
+    number = 0
+    try:
+        with path.open("rb") as raw:
+            gzipped = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            file: IO[bytes] = gzip.GzipFile(fileobj=raw) if gzipped else raw
+            while text := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if len(text) > MAX_LINE_BYTES:
+                    while not text.endswith(b"\n") and (rest := file.readline(MAX_LINE_BYTES)):
+                        text = text[:MAX_LINE_BYTES] + (b"\n" if rest.endswith(b"\n") else b"")
+                if text.strip():
+                    yield Line(number, text, raw.tell())
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise BrokenFile(f"{path} breaks off after line {number}: {error}.") from None
+    except OSError as error:
+        raise BadUsage(f"--file {path}: {error.strerror or error}.") from None
+
+
+def read_data(name: str, data: Any, max_content_bytes: int) -> MessageJob:
+    """Return ``data``, from a person or a file, as a checked message job.
+
+    Raises:
+        RequestRefused: it cannot be used; says which fields are wrong.
+    """
+    job = read_message_job(name, data)
+    if isinstance(job, SendMessage):
+        check_size(job.message_data.content, job.message_data.metadata, max_content_bytes)
+        if job.message_data.sender_id is None:
+            job.message_data.sender_id = DEVELOPMENT_USER
+    return job
+
+
+def feed_messages(
+    edge: Edge,
+    name: str,
+    path: Path,
+    lanes: int,
+    max_content_bytes: int,
+    *,
+    on_reject: Callable[[int, str], None],
+    on_progress: Callable[[Line], None],
+) -> Tally:
+    """Enqueue a message job for each line, in order, and return what became of the lines.
+
+    A ``sendMessage`` without a ``clientMessageId`` gets one computed from file name, line number and line, so
+    that feeding the same file twice has no second effect.
+
+    Raises:
+        RedisError: the queue failed half-way; feeding the file again finishes it.
+        BadUsage: the file cannot be read.
+    """
+    tally = Tally()
+    batch: list[tuple[int, QueuedJob]] = []
+
+    def flush() -> None:
+        outcomes = edge.submit_many([job for _, job in batch])
+        for (number, job), outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, ChatqError):
+                tally.rejected += 1
+                on_reject(number, outcome.detail)
+            elif outcome.repeat:
+                tally.duplicates += 1
+                tally.job_ids.append(job.job_id)
+            else:
+                tally.accepted += 1
+                tally.job_ids.append(job.job_id)
+        batch.clear()
+
+    try:
+        for line in read_lines(path):
+            try:
+                batch.append((line.number, _job(name, path, line, lanes, max_content_bytes)))
+            except RequestRefused as error:
+                tally.rejected += 1
+                on_reject(line.number, error.detail)
+            if len(batch) >= AT_ONCE:
+                flush()
+                on_progress(line)
+    except BrokenFile as error:
+        tally.broken = error.detail
+    flush()
+    return tally
+
+
+def _job(name: str, path: Path, line: Line, lanes: int, max_content_bytes: int) -> QueuedJob:
+    data = parse(line.text)
+    if not isinstance(data, dict):
+        raise InvalidFields([FieldProblem("", "the line is not a JSON object")])
+    job = read_data(name, data, max_content_bytes)
+    if isinstance(job, SendMessage):
+        if job.message_data.client_message_id is None:
+            job.message_data.client_message_id = line_id(path.name, line)
+        return prepare(job, lanes)
+    return prepare(job, lanes, client_id=line_id(path.name, line))
+
+
+def line_id(file_name: str, line: Line) -> str:
+    """Return the client id of a line that has none: from file name, line number and the line."""
+    text = f"{file_name}\0{line.number}\0".encode() + line.text.rstrip(b"\r\n")
+    return f"file:{hashlib.sha256(text).hexdigest()[:40]}"
+
+

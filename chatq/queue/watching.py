@@ -1,0 +1,78 @@
+"""What becomes of jobs, and whether anybody is there to do them, as RQ's keys tell."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import redis
+
+from chatq.queue import keys
+
+_POLL_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """A job that failed."""
+
+    job_id: str
+    reason: str
+    """Last line of its traceback."""
+
+
+def has_worker(client: redis.Redis, queue: str) -> bool:
+    """Tell whether a live worker listens to the RQ queue ``queue``."""
+    workers = client.smembers(f"{keys.RQ}:workers:{queue}")
+    return any(client.exists(worker) for worker in workers)
+
+
+def wait_for(
+    client: redis.Redis, job_ids: Sequence[str], on_progress: Callable[[int], None] | None = None
+) -> list[JobFailure]:
+    """Wait until none of these jobs waits or runs any more; return those that failed.
+
+    A message job that is done is gone from Redis, a handler's job is in state finished. Redis tells nobody
+    when that happens, so it is asked, in pipelines and at growing intervals.
+    """
+    failures: list[JobFailure] = []
+    left = list(job_ids)
+    pauses = itertools.chain(_POLL_SECONDS, itertools.repeat(_POLL_SECONDS[-1]))
+    while left:
+        states = _states(client, left[:1000])
+        still = [job_id for job_id, state in states if state in _UNDER_WAY]
+        failures += [_failure(client, job_id) for job_id, state in states if state in _FAILED]
+        left = still + left[1000:]
+        if on_progress:
+            on_progress(len(job_ids) - len(left))
+        if len(still) == len(states):
+            time.sleep(next(pauses))
+    return failures
+
+
+_UNDER_WAY = {"queued", "started", "scheduled", "deferred", "created"}
+_FAILED = {"failed", "stopped", "canceled"}
+
+
+def _states(client: redis.Redis, job_ids: Sequence[str]) -> list[tuple[str, str | None]]:
+    with client.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hget(keys.job(job_id), "status")
+        answers = pipe.execute()
+    return [(job_id, answer.decode() if answer else None) for job_id, answer in zip(job_ids, answers, strict=True)]
+
+
+def _failure(client: redis.Redis, job_id: str) -> JobFailure:
+    stored, status = client.hmget(keys.job(job_id), "exc_info", "status")
+    text = _decompressed(stored).strip() if stored else ""
+    return JobFailure(job_id, text.splitlines()[-1] if text else (status or b"gone").decode())
+
+
+def _decompressed(stored: bytes) -> str:
+    try:
+        return zlib.decompress(stored).decode("utf-8", "replace")
+    except zlib.error:
+        return stored.decode("utf-8", "replace")

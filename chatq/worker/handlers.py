@@ -1,0 +1,153 @@
+"""The loop that runs users' handlers: one job at a time, each in a process of its own.
+
+RQ's worker does the work (timeouts, callbacks, retries, results); what is ours is how a job is taken: with
+a claim in Redis that outlives the worker, so that a kill at any moment loses nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+import redis
+import structlog
+from rq import Worker
+from rq.exceptions import NoSuchJobError
+from rq.job import JobStatus
+from rq.queue import Queue
+
+from chatq.errors import UnregisteredJob
+from chatq.queue import keys
+from chatq.queue.handler_jobs import handler_queue
+from chatq.queue.jobs import ChatqJob, JsonSerializer
+from chatq.queue.scripts import run
+from chatq.worker.outage import Survivor
+from chatq.worker.presence import TTL_SECONDS
+from chatq.worker.signals import StopSignal
+
+IDLE_SECONDS = 1.0
+"""How long an idle worker waits before it looks around unasked."""
+REAP_SECONDS = 3.0
+DUE_AT_ONCE = 100
+
+log = structlog.get_logger("chatq.handlers")
+
+
+class HandlerWorker(Worker):
+    """An RQ worker that claims before it runs, and runs registered handlers only."""
+
+    def __init__(self, client: redis.Redis, waiting: redis.Redis, queues: list[str], name: str) -> None:
+        """Take ready clients; ``waiting`` has no timeout and is used to wait for jobs alone."""
+        super().__init__(
+            [handler_queue(client, queue) for queue in queues],
+            name=name,
+            connection=client,
+            job_class=ChatqJob,
+            serializer=JsonSerializer,
+            worker_ttl=TTL_SECONDS,
+            job_monitoring_interval=TTL_SECONDS // 3,
+            log_job_description=False,
+        )
+        self._waiting = waiting
+        self._claims = keys.handler_claims(name)
+        self._by_name = {queue.name: queue for queue in self.queues}
+        self._reaped_at = 0.0
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Show that the worker lives; whoever finds no sign of it takes its jobs over."""
+        super().heartbeat(TTL_SECONDS, pipeline)
+
+    def run(self, stop: StopSignal, *, burst: bool = False) -> None:
+        """Run jobs until ``stop``, or, with ``burst``, until none is ready."""
+        surviving = Survivor(self.connection, None, stop)
+        log.info("handlers started", worker=self.name, queues=self.queue_names())
+        while not stop.stopping:
+            idle = surviving(self._step)
+            if idle and burst:
+                break
+            if idle:
+                surviving(lambda: self._wait(stop))
+        surviving(self._leave)
+        log.info("handlers stopped", worker=self.name)
+
+    def _step(self) -> bool:
+        """Run the next job; return True if there was none."""
+        self._look_around()
+        lists = [key for queue in self.queues for key in (queue.key, queue.scheduled_job_registry.key)]
+        job_id = self.connection.lindex(self._claims, 0) or run(
+            self.connection,
+            "handler_claim",
+            [self._claims, f"{keys.RQ}:suspended", *lists],
+            [f"{time.time():.3f}", keys.JOB, DUE_AT_ONCE],
+        )
+        if not job_id:
+            return True
+        self._run_job(job_id.decode())
+        self.connection.lrem(self._claims, 0, job_id)
+        return False
+
+    def _look_around(self) -> None:
+        """Stay registered, and put back the jobs of workers that died."""
+        if not self.connection.exists(self.key):
+            self.register_birth()
+            self.connection.sadd(keys.HANDLER_WORKERS, self.name)
+        self.heartbeat()
+        if time.monotonic() - self._reaped_at > REAP_SECONDS:
+            self._reaped_at = time.monotonic()
+            if count := run(self.connection, "handler_reap", [keys.HANDLER_WORKERS], [keys.RQ, keys.CHATQ]):
+                log.warning("jobs of a dead worker put back", count=count)
+
+    def _run_job(self, job_id: str) -> None:
+        try:
+            job = ChatqJob.fetch(job_id, connection=self.connection)
+        except NoSuchJobError:
+            return
+        if job.get_status(refresh=False) not in (JobStatus.QUEUED, JobStatus.STARTED):
+            return
+        job.redis_server_version = self.get_redis_server_version()
+        queue = self._by_name.get(job.origin) or handler_queue(self.connection, job.origin)
+        try:
+            job.adopt(job.find_handler())
+        except UnregisteredJob as error:
+            log.warning("no handler; the job failed", job_id=job.id, name=job.description, reason=error.detail)
+            self._refuse(job, queue, error.detail)
+            return
+        log.info("job started", job_id=job.id, name=job.description)
+        self.execute_job(job, queue)
+        log.info("job ended", job_id=job.id, name=job.description, state=_state(job))
+
+    def _refuse(self, job: ChatqJob, queue: Queue, reason: str) -> None:
+        job.retries_left = 0
+        job.ended_at = datetime.now().astimezone()
+        self.handle_job_failure(job, queue, exc_string=reason)
+
+    def _wait(self, stop: StopSignal) -> bool:
+        def wait() -> None:
+            if not self.connection.exists(f"{keys.RQ}:suspended"):
+                self._waiting.blmove(self.queues[0].key, self._claims, IDLE_SECONDS, "LEFT", "LEFT")
+            else:
+                time.sleep(IDLE_SECONDS)
+
+        if not stop.wait(wait):
+            # A signal cut an answer off.
+            self._waiting.connection_pool.disconnect()
+        return True
+
+    def _leave(self) -> bool:
+        # A job that came while the wait was cut off goes back to the head of its queue.
+        for job_id in self.connection.lrange(self._claims, 0, -1):
+            origin = self.connection.hget(keys.job(job_id.decode()), "origin")
+            if origin:
+                self.connection.lpush(keys.queue(origin.decode()), job_id)
+        self.connection.delete(self._claims)
+        self.connection.srem(keys.HANDLER_WORKERS, self.name)
+        self.register_death()
+        return True
+
+
+def _state(job: ChatqJob) -> str:
+    try:
+        return str(job.get_status(refresh=True).value)
+    except NoSuchJobError:
+        return "finished"

@@ -1,0 +1,60 @@
+"""Surviving outages: what a worker does while Redis or the database is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import redis
+import structlog
+from sqlalchemy import Engine
+
+from chatq.errors import ChatqError, DatabaseError, RedisError
+from chatq.store.reads import ping
+from chatq.worker.signals import StopSignal
+
+MAX_PAUSE_SECONDS = 1.0
+
+log = structlog.get_logger("chatq.worker")
+
+
+class Survivor:
+    """Calls what needs Redis or the database, and waits until they are back when they are not there."""
+
+    def __init__(self, client: redis.Redis, engine: Engine | None, stop: StopSignal) -> None:
+        self._client = client
+        self._engine = engine
+        self._stop = stop
+        self._pause = 0.0
+
+    def __call__(self, action: Callable[[], bool]) -> bool:
+        """Call ``action`` and return its answer; if something was away, say so, wait for it, return False."""
+        try:
+            answer = action()
+        except (redis.RedisError, OSError) as error:
+            self._outlast("Redis", str(error), self._client.ping)
+            return False
+        except RedisError as error:
+            self._outlast("Redis", error.detail, self._client.ping)
+            return False
+        except DatabaseError as error:
+            engine = self._engine
+            self._outlast("database", error.detail, lambda: engine is None or ping(engine))
+            return False
+        self._pause = 0.0
+        return answer
+
+    def _outlast(self, what: str, why: str, probe: Callable[[], object]) -> None:
+        log.error(f"{what} away; waiting for it", reason=why)
+        began = time.monotonic()
+        while not self._stop.stopping:
+            # Also before the first probe: a fault that the probe does not see must not spin.
+            self._pause = min(MAX_PAUSE_SECONDS, self._pause * 2 or 0.05)
+            pause = self._pause
+            self._stop.wait(lambda: time.sleep(pause))
+            try:
+                probe()
+            except (redis.RedisError, OSError, ChatqError):
+                continue
+            log.info(f"{what} back", after_seconds=round(time.monotonic() - began, 2))
+            return
