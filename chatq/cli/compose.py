@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import redis
+from redis import Redis
 from sqlalchemy import Engine
 
 from chatq.queue.connection import connect, find_redis, recorded_url, translated
@@ -22,7 +22,7 @@ class Services:
 
     settings: Settings
     redis_url: str
-    redis: redis.Redis
+    redis: Redis
     engine: Engine
     durability: Durability
 
@@ -34,7 +34,7 @@ class Services:
         """
         return Edge(connect(self.redis_url), self.durability)
 
-    def blocking_redis(self) -> redis.Redis:
+    def blocking_redis(self) -> Redis:
         """Return a client of its own that waits for answers as long as it takes."""
         return connect(self.redis_url, timeout=None)
 

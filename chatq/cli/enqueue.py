@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=ending(*examples, variables=variables))(enqueue)
 
 
-def enqueue(
+def enqueue(  # noqa: PLR0917  # Typer reads the signature
     name: Annotated[str, typer.Argument(help="The job's name: sendMessage, editMessage, …, or a handler's.")],
     fields: Annotated[
         list[str] | None, typer.Argument(metavar="FIELD=VALUE…", help="The job's data; values are text.")
@@ -83,5 +83,3 @@ def _text(field: str, value: str) -> str:
     except UnicodeEncodeError:
         raise InvalidFields([FieldProblem(field, "is not valid UTF-8")]) from None
     return value
-
-

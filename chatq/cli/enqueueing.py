@@ -143,7 +143,7 @@ class Enqueueing:
     def _progress(self, path: Path) -> Iterator[Callable[[Line], None]]:
         """Show on a terminal how much of the file was read."""
         if not self._errors.is_terminal:
-            yield lambda line: None
+            yield lambda _line: None
             return
         columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
         with Progress(*columns, console=self._errors, transient=True) as progress:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from chatq.domain.clock import seconds
-from chatq.domain.messages import Content, MessageData, Status
+from chatq.domain.messages import Content, MessageData
 from chatq.domain.wire import ClientId, MessageId, Wire, convert
 from chatq.errors import FieldProblem, InvalidFields
 
@@ -83,8 +83,8 @@ MESSAGE_FUNCTIONS: dict[str, type[MessageJob]] = {function_name(n): kind for n, 
 NAMES: dict[type[MessageJob], str] = {kind: name for name, kind in MESSAGE_JOBS.items()}
 
 
-def check_message_job(job: MessageJob) -> None:
-    """Check what the types alone do not say: that ``createdAt`` is a time.
+def check_message_job(job: MessageJob) -> MessageJob:
+    """Return ``job`` after checking what the types alone do not say: that ``createdAt`` is a time.
 
     Raises:
         InvalidFields: it is none.
@@ -92,9 +92,10 @@ def check_message_job(job: MessageJob) -> None:
     if isinstance(job, SendMessage) and (created := job.message_data.created_at) is not None:
         try:
             seconds(created)
-        except ValueError:
+        except (ValueError, OverflowError):
             problem = FieldProblem("messageData.createdAt", "must be an RFC 3339 time with an offset")
             raise InvalidFields([problem]) from None
+    return job
 
 
 def read_message_job(name: str, data: object) -> MessageJob:
@@ -107,17 +108,12 @@ def read_message_job(name: str, data: object) -> MessageJob:
     """
     kind = MESSAGE_JOBS[name]
     if kind is SendMessage and isinstance(data, dict) and "messageData" not in data:
-        data = _nested(data)
         try:
-            job = convert(data, kind)
-            check_message_job(job)
+            return check_message_job(convert(_nested(data), kind))
         except InvalidFields as error:
             flat = [FieldProblem(p.field.removeprefix("messageData."), p.problem) for p in error.problems]
             raise InvalidFields(flat) from None
-        return job
-    job = convert(data, kind)
-    check_message_job(job)
-    return job
+    return check_message_job(convert(data, kind))
 
 
 def _nested(data: dict[str, Any]) -> dict[str, Any]:
@@ -126,20 +122,3 @@ def _nested(data: dict[str, Any]) -> dict[str, Any]:
     if "conversationId" in data:
         nested["conversationId"] = data["conversationId"]
     return nested
-
-
-__all__ = [
-    "FUNCTION_PREFIX",
-    "MESSAGE_FUNCTIONS",
-    "MESSAGE_JOBS",
-    "NAMES",
-    "DeleteMessage",
-    "EditMessage",
-    "MessageJob",
-    "SendMessage",
-    "Status",
-    "UpdateMessageStatus",
-    "check_message_job",
-    "function_name",
-    "read_message_job",
-]

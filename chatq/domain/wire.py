@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -53,7 +53,7 @@ def decode(data: bytes | str, kind: type[T]) -> T:
         InvalidFields: it is JSON, but not of this type; every field that is wrong is named.
     """
     try:
-        return _decoder(kind).decode(data)
+        return cast("T", _decoder(cast("Any", kind)).decode(data))
     except msgspec.ValidationError as error:
         problems = find_problems(parse(data), kind)
         raise InvalidFields(problems or [FieldProblem("", str(error))]) from None
@@ -124,7 +124,7 @@ def find_problems(value: object, kind: Any, path: str = "") -> list[FieldProblem
 
 
 @functools.cache
-def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 

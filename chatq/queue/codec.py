@@ -30,7 +30,7 @@ _FUNCTION: dict[type[MessageJob], bytes] = {
     kind: b'["' + function_name(name).encode() + b'",null,[],' for kind, name in NAMES.items()
 }
 _KIND = {start: kind for kind, start in _FUNCTION.items()}
-_decoders: dict[type[MessageJob], msgspec.json.Decoder[Any]] = {
+_decoders: dict[type[MessageJob], msgspec.json.Decoder[MessageJob]] = {
     kind: msgspec.json.Decoder(kind) for kind in _FUNCTION
 }
 
@@ -127,9 +127,7 @@ def decode_job(data: bytes) -> MessageJob:
     head = data.find(b",null,[],")
     if head > 0 and (kind := _KIND.get(data[: head + 9])) is not None:
         try:
-            job: MessageJob = _decoders[kind].decode(memoryview(data)[head + 9 : -1])
-            check_message_job(job)
-            return job
+            return check_message_job(_decoders[kind].decode(memoryview(data)[head + 9 : -1]))
         except (msgspec.MsgspecError, UnicodeError, InvalidFields):
             # The slow way says what is wrong.
             pass
@@ -152,11 +150,9 @@ def _decode_slowly(data: bytes) -> MessageJob:
     if instance is not None or args or not isinstance(kwargs, dict):
         raise JobRefused(f"{function} takes keyword arguments only.")
     try:
-        job = convert(kwargs, kind)
-        check_message_job(job)
+        return check_message_job(convert(kwargs, kind))
     except (InvalidFields, MalformedJson) as error:
         raise JobRefused(f"{function}: {error.detail}") from None
-    return job
 
 
 def _decompressed(data: bytes) -> bytes:

@@ -58,6 +58,11 @@ def connect(url: str, *, timeout: float | None = 5.0) -> redis.Redis:
         raise BadSetting(f"REDIS_URL: {without_password(url)!r} is no Redis URL: {error}") from None
 
 
+def as_text(value: bytes | str | None) -> str:
+    """Return an answer of Redis, which redis-py types as either, as text; '' for none."""
+    return value.decode() if isinstance(value, bytes) else value or ""
+
+
 @contextmanager
 def translated(url: str = "") -> Iterator[None]:
     """Turn redis-py's errors into chatq's.

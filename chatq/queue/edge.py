@@ -172,5 +172,3 @@ def _check_confirmed(command: tuple[str | int, ...], answer: object) -> None:
             f"Redis did not confirm the message within {CONFIRM_MS} ms ({command[0]}); it may still be done. "
             "Repeat it with the same client id."
         )
-
-

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from chatq.domain.jobs import MessageJob, SendMessage, read_message_job
 from chatq.domain.messages import check_size
@@ -62,7 +62,7 @@ def read_lines(path: Path) -> Iterator[Line]:
         with path.open("rb") as raw:
             gzipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            file: IO[bytes] = gzip.GzipFile(fileobj=raw) if gzipped else raw
+            file = cast("IO[bytes]", gzip.GzipFile(fileobj=raw) if gzipped else raw)
             while text := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
                 if len(text) > MAX_LINE_BYTES:
@@ -158,5 +158,3 @@ def line_id(file_name: str, line: Line) -> str:
     """Return the client id of a line that has none: from file name, line number and the line."""
     text = f"{file_name}\0{line.number}\0".encode() + line.text.rstrip(b"\r\n")
     return f"file:{hashlib.sha256(text).hexdigest()[:40]}"
-
-

@@ -6,7 +6,7 @@ import redis
 
 from chatq.errors import BadSetting, OtherInstallation
 from chatq.queue import keys
-from chatq.queue.connection import translated
+from chatq.queue.connection import as_text, translated
 
 
 def check_installation(client: redis.Redis, installation_id: str, database: str) -> None:
@@ -20,7 +20,7 @@ def check_installation(client: redis.Redis, installation_id: str, database: str)
     """
     with translated():
         client.set(keys.INSTALLATION, installation_id, nx=True)
-        recorded = (client.get(keys.INSTALLATION) or b"").decode()
+        recorded = as_text(client.get(keys.INSTALLATION))
     if recorded != installation_id:
         raise OtherInstallation(
             f"This Redis holds the queues of installation {recorded}, but the database {database} is "

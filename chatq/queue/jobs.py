@@ -47,7 +47,12 @@ class JsonSerializer:
 class ChatqJob(Job):
     """An RQ job whose function and callbacks are looked up among the registered ones."""
 
-    def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:
+    def __init__(
+        self,
+        id: str | None = None,  # noqa: A002  # RQ's name
+        connection: Any = None,
+        serializer: Any = None,
+    ) -> None:
         # Whatever a caller or RQ's defaults ask for: JSON alone is safe to read.
         super().__init__(id, connection=connection, serializer=JsonSerializer)
 

@@ -17,5 +17,5 @@ def backoff(attempt: int, *, base: float = BASE_SECONDS, limit: float = MAX_SECO
     out, so that jobs that failed together do not come back together ("equal jitter": M. Brooker,
     Exponential Backoff and Jitter, 2015).
     """
-    whole = min(limit, base * 2 ** min(attempt - 1, 30))
+    whole = min(limit, base * 2.0 ** min(attempt - 1, 30))
     return whole / 2 + random.uniform(0, whole / 2)  # noqa: S311  # spreads load, guards nothing

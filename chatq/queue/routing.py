@@ -11,6 +11,7 @@ from chatq.domain.jobs import SendMessage
 from chatq.errors import JobRefused
 from chatq.queue import keys
 from chatq.queue.codec import decode_job, encode_job
+from chatq.queue.connection import as_text
 from chatq.queue.scripts import Argument, run
 
 AT_ONCE = 500
@@ -28,9 +29,9 @@ class Router:
     def route(self) -> int:
         """Move what waits in ``messages``, some hundreds at most, and return how many jobs were moved."""
         mine = self._client.set(keys.ROUTER, self._token, nx=True, px=LEASE_MS)
-        if not mine and (self._client.get(keys.ROUTER) or b"").decode() != self._token:
+        if not mine and as_text(self._client.get(keys.ROUTER)) != self._token:
             return 0
-        ids = [raw.decode() for raw in self._client.lrange(keys.queue(keys.MESSAGES), 0, AT_ONCE - 1)]
+        ids = [as_text(raw) for raw in self._client.lrange(keys.queue(keys.MESSAGES), 0, AT_ONCE - 1)]
         with self._client.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hget(keys.job(job_id), "data")

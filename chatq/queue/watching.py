@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import redis
 
 from chatq.queue import keys
+from chatq.queue.connection import as_text
 
 _POLL_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2)
 
@@ -67,8 +68,8 @@ def _states(client: redis.Redis, job_ids: Sequence[str]) -> list[tuple[str, str 
 
 def _failure(client: redis.Redis, job_id: str) -> JobFailure:
     stored, status = client.hmget(keys.job(job_id), "exc_info", "status")
-    text = _decompressed(stored).strip() if stored else ""
-    return JobFailure(job_id, text.splitlines()[-1] if text else (status or b"gone").decode())
+    text = _decompressed(stored).strip() if isinstance(stored, bytes) else ""
+    return JobFailure(job_id, text.splitlines()[-1] if text else as_text(status))
 
 
 def _decompressed(stored: bytes) -> str:

@@ -8,6 +8,7 @@ an objection.
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -25,7 +26,8 @@ def apply_batch(
 ) -> list[Outcome]:
     """Apply a batch of one lane's jobs in their order and return, for each, what became of it.
 
-    ``refused`` are rows of ``failures`` for jobs that could not even be read. All of it is committed when this returns; nothing is, if it raises.
+    ``refused`` are rows of ``failures`` for jobs that could not even be read. All of it is committed when this
+    returns; nothing is, if it raises.
 
     Raises:
         LaneLost: another worker has taken the lane over.
@@ -36,10 +38,10 @@ def apply_batch(
             check_epoch(connection, lane, epoch)
             outcomes = _apply(connection, works)
             _record_failures(connection, works, outcomes, refused)
-        return outcomes
     except DBAPIError:
         # An outage would have come out as DatabaseUnavailable: this is about some job's data.
         return apply_isolating(engine, lane, epoch, works, refused)
+    return outcomes
 
 
 def apply_isolating(

@@ -20,7 +20,7 @@ def installation_id(engine: Engine) -> str:
     with reading(engine) as connection:
         found = connection.execute(select(installation.c.id)).scalars().first()
     if found is not None:
-        return found
+        return str(found)
     with writing(engine) as connection:
         # The table holds one row: whoever comes second finds the first one's.
         if connection.dialect.name == "postgresql":
@@ -29,4 +29,4 @@ def installation_id(engine: Engine) -> str:
         if found is None:
             found = str(uuid4())
             connection.execute(insert(installation), {"id": found})
-    return found
+    return str(found)

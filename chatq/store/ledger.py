@@ -165,7 +165,9 @@ class Ledger:
                 "user_id": sender,
                 "joined_at": self.now,
             }
-        return self._record(work, new, NewMessage(conversation_id=job.conversation_id, seq=message.seq, message=message))
+        return self._record(
+            work, new, NewMessage(conversation_id=job.conversation_id, seq=message.seq, message=message)
+        )
 
     def _edit(self, work: Work, stored: Stored, content: str) -> Outcome:
         message = stored.message
@@ -177,9 +179,7 @@ class Ledger:
         conversation = self.conversations[message.conversation_id]
         if conversation.last_message_id == message.id:
             conversation.last_message = content
-        event = MessageEdited(
-            conversation_id=message.conversation_id, seq=conversation.last_seq + 1, message=message
-        )
+        event = MessageEdited(conversation_id=message.conversation_id, seq=conversation.last_seq + 1, message=message)
         return self._record(work, stored, event)
 
     def _delete(self, work: Work, stored: Stored) -> Outcome:

@@ -69,9 +69,9 @@ def _load_messages(connection: Connection, ledger: Ledger, ids: set[str]) -> Non
         ledger.messages[row.id] = Stored(to_message(row), new=False)
     if not ledger.messages:
         return
-    query = select(events).where(and_(listed(connection, events.c.message_id), events.c.type.in_(_WITH_CONTENT)))
-    for row in connection.execute(query, as_list(connection, set(ledger.messages))):
-        ledger.messages[row.message_id].events.append(dict(row._mapping))
+    content = select(events).where(and_(listed(connection, events.c.message_id), events.c.type.in_(_WITH_CONTENT)))
+    for event in connection.execute(content, as_list(connection, set(ledger.messages))).mappings():
+        ledger.messages[event["message_id"]].events.append(dict(event))
 
 
 def _lock_conversations(connection: Connection, ledger: Ledger, wanted: set[str]) -> None:
@@ -104,7 +104,9 @@ def _load_members(connection: Connection, ledger: Ledger, works: Sequence[Work])
         for work in works
         if isinstance(work.job, UpdateMessageStatus) and work.message_id in ledger.messages
     }
-    users |= {work.job.message_data.sender_id or DEVELOPMENT_USER for work in works if isinstance(work.job, SendMessage)}
+    users |= {
+        work.job.message_data.sender_id or DEVELOPMENT_USER for work in works if isinstance(work.job, SendMessage)
+    }
     if not users or not ledger.conversations:
         return
     query = select(members.c.conversation_id, members.c.user_id, members.c.delivered_seq, members.c.read_seq).where(

@@ -117,9 +117,7 @@ def list_conversations(engine: Engine, user_id: str, limit: int = 200) -> list[C
     with reading(engine) as connection:
         rows = connection.execute(query).all()
         ids = {row.last_message_id for row in rows if row.last_message_id}
-        last = connection.execute(
-            select(messages).where(listed(connection, messages.c.id)), as_list(connection, ids)
-        )
+        last = connection.execute(select(messages).where(listed(connection, messages.c.id)), as_list(connection, ids))
         by_id = {row.id: to_message(row) for row in last}
     return [
         ConversationView(
@@ -205,9 +203,7 @@ def pending_failures(engine: Engine, user_id: str, limit: int = 100) -> list[Fai
     """Return the failures of a user's messages of which the user was not told yet, oldest first."""
     query = (
         select(failures.c.job_id, failures.c.message_id, failures.c.reason)
-        .where(
-            failures.c.sender_id == user_id, failures.c.resolved_at.is_(None), failures.c.message_id.is_not(None)
-        )
+        .where(failures.c.sender_id == user_id, failures.c.resolved_at.is_(None), failures.c.message_id.is_not(None))
         .order_by(failures.c.created_at)
         .limit(limit)
     )

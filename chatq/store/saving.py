@@ -53,7 +53,7 @@ _STATUS = (
         messages.c.seq > bindparam("above"),
         messages.c.seq <= bindparam("up_to"),
         messages.c.sender_id != bindparam("not_by"),
-        _RANK < case({"sent": 0, "delivered": 1, "read": 2}, value=bindparam("new_status")),
+        case({"sent": 0, "delivered": 1, "read": 2}, value=bindparam("new_status")) > _RANK,
     )
     .values(status=bindparam("new_status"))
 )

@@ -15,9 +15,9 @@ from chatq.errors import JobRefused
 from chatq.queue import keys
 from chatq.queue.codec import decode_job, message_id_of
 from chatq.queue.lanes import Claim, Ended, Finish, Held
+from chatq.queue.retry import MAX_ATTEMPTS, backoff
 from chatq.store.batch import apply_batch, refusal_row
 from chatq.store.ledger import Outcome, Row, Work
-from chatq.queue.retry import MAX_ATTEMPTS, backoff
 
 FAILURE_SECONDS = 365 * 24 * 3600
 """How long a failed job rests in RQ's registry, unless someone retries or deletes it."""
@@ -87,9 +87,7 @@ def _end(finish: Finish, work: Work, outcome: Outcome, attempt: int) -> None:
 
 
 def _failed(job_id: str, trace: str, message_id: str) -> Ended:
-    return Ended(
-        job_id, "failed", zlib.compress(trace.encode()), time.time() + FAILURE_SECONDS, message_id=message_id
-    )
+    return Ended(job_id, "failed", zlib.compress(trace.encode()), time.time() + FAILURE_SECONDS, message_id=message_id)
 
 
 def _trace(outcome: Outcome) -> str:

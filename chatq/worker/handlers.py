@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import redis
 import structlog
@@ -19,6 +19,7 @@ from rq.queue import Queue
 
 from chatq.errors import UnregisteredJob
 from chatq.queue import keys
+from chatq.queue.connection import as_text
 from chatq.queue.handler_jobs import handler_queue
 from chatq.queue.jobs import ChatqJob, JsonSerializer
 from chatq.queue.scripts import run
@@ -26,7 +27,7 @@ from chatq.worker.outage import Survivor
 from chatq.worker.presence import TTL_SECONDS
 from chatq.worker.signals import StopSignal
 
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 1
 """How long an idle worker waits before it looks around unasked."""
 REAP_SECONDS = 3.0
 DUE_AT_ONCE = 100
@@ -75,22 +76,23 @@ class HandlerWorker(Worker):
         """Run the next job; return True if there was none."""
         self._look_around()
         lists = [key for queue in self.queues for key in (queue.key, queue.scheduled_job_registry.key)]
-        job_id = self.connection.lindex(self._claims, 0) or run(
+        claimed = self.connection.lindex(self._claims, 0) or run(
             self.connection,
             "handler_claim",
             [self._claims, f"{keys.RQ}:suspended", *lists],
             [f"{time.time():.3f}", keys.JOB, DUE_AT_ONCE],
         )
+        job_id = as_text(claimed)
         if not job_id:
             return True
-        self._run_job(job_id.decode())
+        self._run_job(job_id)
         self.connection.lrem(self._claims, 0, job_id)
         return False
 
     def _look_around(self) -> None:
         """Stay registered, and put back the jobs of workers that died."""
         if not self.connection.exists(self.key):
-            self.register_birth()
+            self.register_birth()  # type: ignore[no-untyped-call]  # RQ's
             self.connection.sadd(keys.HANDLER_WORKERS, self.name)
         self.heartbeat()
         if time.monotonic() - self._reaped_at > REAP_SECONDS:
@@ -100,12 +102,12 @@ class HandlerWorker(Worker):
 
     def _run_job(self, job_id: str) -> None:
         try:
-            job = ChatqJob.fetch(job_id, connection=self.connection)
+            job = cast("ChatqJob", ChatqJob.fetch(job_id, connection=self.connection))
         except NoSuchJobError:
             return
         if job.get_status(refresh=False) not in (JobStatus.QUEUED, JobStatus.STARTED):
             return
-        job.redis_server_version = self.get_redis_server_version()
+        job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # RQ's
         queue = self._by_name.get(job.origin) or handler_queue(self.connection, job.origin)
         try:
             job.adopt(job.find_handler())
@@ -136,13 +138,12 @@ class HandlerWorker(Worker):
 
     def _leave(self) -> bool:
         # A job that came while the wait was cut off goes back to the head of its queue.
-        for job_id in self.connection.lrange(self._claims, 0, -1):
-            origin = self.connection.hget(keys.job(job_id.decode()), "origin")
-            if origin:
-                self.connection.lpush(keys.queue(origin.decode()), job_id)
+        for job_id in map(as_text, self.connection.lrange(self._claims, 0, -1)):
+            if origin := as_text(self.connection.hget(keys.job(job_id), "origin")):
+                self.connection.lpush(keys.queue(origin), job_id)
         self.connection.delete(self._claims)
         self.connection.srem(keys.HANDLER_WORKERS, self.name)
-        self.register_death()
+        self.register_death()  # type: ignore[no-untyped-call]  # RQ's
         return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import redis
 import structlog
@@ -39,22 +40,21 @@ class Survivor:
             return False
         except DatabaseError as error:
             engine = self._engine
-            self._outlast("database", error.detail, lambda: engine is None or ping(engine))
+            self._outlast("database", error.detail, lambda: ping(engine) if engine is not None else None)
             return False
         self._pause = 0.0
         return answer
 
     def _outlast(self, what: str, why: str, probe: Callable[[], object]) -> None:
-        log.error(f"{what} away; waiting for it", reason=why)
+        log.error("outage", of=what, reason=why)
         began = time.monotonic()
         while not self._stop.stopping:
             # Also before the first probe: a fault that the probe does not see must not spin.
             self._pause = min(MAX_PAUSE_SECONDS, self._pause * 2 or 0.05)
-            pause = self._pause
-            self._stop.wait(lambda: time.sleep(pause))
+            self._stop.wait(partial(time.sleep, self._pause))
             try:
                 probe()
             except (redis.RedisError, OSError, ChatqError):
                 continue
-            log.info(f"{what} back", after_seconds=round(time.monotonic() - began, 2))
+            log.info("back after an outage", of=what, after_seconds=round(time.monotonic() - began, 2))
             return

@@ -61,9 +61,9 @@ def load_handlers(module: str) -> None:
         raise
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
-            raise BadUsage(f"--app {module}: there is no module {error.name!r} here or among those installed.") from None
+            raise BadUsage(f"--app {module}: there is no module {error.name!r} here or installed.") from None
         raise BadUsage(f"--app {module}: it imports {error.name!r}, which is not installed.") from error
-    except Exception as error:  # noqa: BLE001  # a user's module may fail in any way; the place is what helps
+    except Exception as error:  # a user's module may fail in any way; the place is what helps
         raise BadUsage(f"--app {module}: importing it failed: {_where(error)}") from error
 
 
