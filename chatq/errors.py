@@ -145,6 +145,20 @@ class InvalidFields(RequestRefused):
         super().__init__("; ".join(f"{p.field}: {p.problem}" if p.field else p.problem for p in problems))
 
 
+class Forbidden(RequestRefused):
+    """The caller may not do this."""
+
+    status = 403
+    code = "forbidden"
+
+
+class OriginRefused(RequestRefused):
+    """The request comes from a web page, or goes to a host name, that this server does not serve."""
+
+    status = 403
+    code = "origin-refused"
+
+
 class TooLarge(RequestRefused):
     """The content or the request is larger than is allowed."""
 
@@ -196,6 +210,47 @@ class Conflict(RequestRefused):
 
     status = 409
     code = "conflict"
+
+
+class MethodNotAllowed(RequestRefused):
+    """This address does not take requests of this method."""
+
+    status = 405
+    code = "method-not-allowed"
+
+
+class RequestTimeout(RequestRefused):
+    """The request did not arrive in time."""
+
+    status = 408
+    code = "request-timeout"
+
+
+class UnsupportedMediaType(RequestRefused):
+    """The body is of a kind that is not understood here."""
+
+    status = 415
+    code = "unsupported-media-type"
+
+
+class UpgradeRequired(RequestRefused):
+    """This address speaks the websocket protocol only."""
+
+    status = 426
+    code = "upgrade-required"
+
+
+class UnknownType(RequestRefused):
+    """No frame of this type is known."""
+
+    code = "unknown-type"
+
+
+class NotReady(ChatqError):
+    """The server cannot work at present, because something that it needs does not answer."""
+
+    status = 503
+    code = "not-ready"
 
 
 # --- jobs: what a worker says of one job ---------------------------------------------------------
