@@ -40,3 +40,12 @@ def normal(text: str) -> str:
         ValueError: ``text`` is no such time.
     """
     return timestamp(seconds(text))
+
+
+def is_time(text: str) -> bool:
+    """Tell whether ``text`` is an RFC 3339 time with an offset that chatq can store."""
+    try:
+        normal(text)
+    except (ValueError, OverflowError, OSError):
+        return False
+    return True

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from chatq.domain.clock import seconds
+from chatq.domain.clock import is_time
 from chatq.domain.messages import Content, MessageData
 from chatq.domain.wire import ClientId, MessageId, Wire, convert
 from chatq.errors import FieldProblem, InvalidFields
@@ -21,14 +21,24 @@ FUNCTION_PREFIX = "chatq.jobs."
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}\Z")
 
 
-class SendMessage(Wire, omit_defaults=True):
+Expiry = Annotated[str, msgspec.Meta(description="an RFC 3339 time with an offset")]
+
+
+class _Expiring(Wire, omit_defaults=True, kw_only=True):
+    """What every message job may carry."""
+
+    expires_at: Expiry | None = None
+    """A time after which the job is not done any more."""
+
+
+class SendMessage(_Expiring):
     """Store a new message."""
 
     conversation_id: ClientId
     message_data: MessageData
 
 
-class EditMessage(Wire, omit_defaults=True):
+class EditMessage(_Expiring):
     """Give a message new content."""
 
     message_id: MessageId
@@ -36,14 +46,14 @@ class EditMessage(Wire, omit_defaults=True):
     conversation_id: ClientId | None = None
 
 
-class DeleteMessage(Wire, omit_defaults=True):
+class DeleteMessage(_Expiring):
     """Erase a message's content and leave a tombstone."""
 
     message_id: MessageId
     conversation_id: ClientId | None = None
 
 
-class UpdateMessageStatus(Wire, omit_defaults=True):
+class UpdateMessageStatus(_Expiring):
     """Record that a user has received, or read, everything up to a message."""
 
     message_id: MessageId
@@ -84,17 +94,21 @@ NAMES: dict[type[MessageJob], str] = {kind: name for name, kind in MESSAGE_JOBS.
 
 
 def check_message_job(job: MessageJob) -> MessageJob:
-    """Return ``job`` after checking what the types alone do not say: that ``createdAt`` is a time.
+    """Return ``job`` after checking what the types alone do not say: that times are times.
 
     Raises:
-        InvalidFields: it is none.
+        InvalidFields: naming each that is none.
     """
-    if isinstance(job, SendMessage) and (created := job.message_data.created_at) is not None:
-        try:
-            seconds(created)
-        except (ValueError, OverflowError):
-            problem = FieldProblem("messageData.createdAt", "must be an RFC 3339 time with an offset")
-            raise InvalidFields([problem]) from None
+    times = {"expiresAt": job.expires_at}
+    if isinstance(job, SendMessage):
+        times["messageData.createdAt"] = job.message_data.created_at
+    problems = [
+        FieldProblem(name, "must be an RFC 3339 time with an offset")
+        for name, text in times.items()
+        if text is not None and not is_time(text)
+    ]
+    if problems:
+        raise InvalidFields(problems)
     return job
 
 
@@ -117,8 +131,5 @@ def read_message_job(name: str, data: object) -> MessageJob:
 
 
 def _nested(data: dict[str, Any]) -> dict[str, Any]:
-    rest = {name: value for name, value in data.items() if name != "conversationId"}
-    nested: dict[str, Any] = {"messageData": rest}
-    if "conversationId" in data:
-        nested["conversationId"] = data["conversationId"]
-    return nested
+    outer = {name: data[name] for name in ("conversationId", "expiresAt") if name in data}
+    return outer | {"messageData": {name: value for name, value in data.items() if name not in outer}}

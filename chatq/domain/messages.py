@@ -98,3 +98,11 @@ def check_size(content: str, metadata: dict[str, Any] | None, max_content_bytes:
         raise TooLarge(f"content has {size} bytes; at most {max_content_bytes} are allowed.")
     if metadata is not None and (size := len(encode(metadata))) > MAX_METADATA_BYTES:
         raise TooLarge(f"metadata has {size} bytes as JSON; at most {MAX_METADATA_BYTES} are allowed.")
+
+
+def max_document_bytes(max_content_bytes: int) -> int:
+    """Return how large a JSON document with one message can be that :func:`check_size` lets pass.
+
+    JSON may spell each byte of a string with six characters; a few thousand are left for the rest.
+    """
+    return 6 * (max_content_bytes + MAX_METADATA_BYTES) + 8192

@@ -55,14 +55,14 @@ class Ended:
     """What became of a claimed job that is not simply done."""
 
     job_id: str
-    fate: Literal["failed", "retry", "gone"]
+    fate: Literal["failed", "retry", "behind", "gone"]
     trace: bytes = b""
     """The traceback as RQ keeps it: compressed."""
     at: float = 0.0
     """``failed``: until when it rests; ``retry``: when it is due; in seconds since the epoch."""
     attempts: int = 0
     message_id: str = ""
-    """Id of the message whose client id may be used again, if any."""
+    """``behind``: the message that it waits for; else the message whose client id may be used again, if any."""
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class Lanes:
         answer = run(
             self._client,
             "take",
-            [keys.DOORBELL, keys.ROTATION, f"{keys.RQ}:suspended", keys.queue(keys.MESSAGES)],
+            [keys.DOORBELL, keys.ROTATION, f"{keys.RQ}:suspended", keys.queue(keys.MESSAGES), keys.BEHIND],
             self._common(batch),
         )
         lane, epoch, jobs, self.unrouted = answer
@@ -127,6 +127,10 @@ class Lanes:
                         keys.JOB,
                         keys.SEEN,
                         f"{keys.RQ}:worker:{self._worker}",
+                        f"{keys.RQ}:deferred:{name}",
+                        keys.BEHIND,
+                        keys.queue(name),
+                        keys.ENDED,
                     ],
                     arguments,
                 )

@@ -31,6 +31,11 @@ def has_worker(client: redis.Redis, queue: str) -> bool:
     return any(client.exists(worker) for worker in workers)
 
 
+def find_waiting(client: redis.Redis, message_ids: set[str]) -> set[str]:
+    """Return those of these messages that wait, in the queue or for another attempt, to be stored."""
+    return {message_id for message_id, state in _states(client, sorted(message_ids)) if state in _UNDER_WAY}
+
+
 def wait_for(
     client: redis.Redis, job_ids: Sequence[str], on_progress: Callable[[int], None] | None = None
 ) -> list[JobFailure]:

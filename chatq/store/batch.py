@@ -7,84 +7,160 @@ an objection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from chatq.domain.clock import timestamp
 from chatq.domain.jobs import SendMessage
+from chatq.errors import DatabaseUnavailable
 from chatq.store.engine import first_line, is_missing_table, is_outage, writing
 from chatq.store.fence import check_epoch
 from chatq.store.ledger import Ledger, Outcome, Row, Work
 from chatq.store.loading import load
+from chatq.store.reads import ping
 from chatq.store.saving import record_failures, save
+
+FindWaiting = Callable[[set[str]], set[str]]
+"""Given ids of messages, returns those that wait to be stored."""
+
+
+def nobody_waits(_message_ids: set[str]) -> set[str]:
+    """Tell that no message waits to be stored."""
+    return set()
 
 
 def apply_batch(
-    engine: Engine, lane: int, epoch: int, works: Sequence[Work], refused: Sequence[Row] = ()
+    engine: Engine,
+    lane: int,
+    epoch: int,
+    works: Sequence[Work],
+    *,
+    refused: Sequence[Row] = (),
+    find_waiting: FindWaiting = nobody_waits,
 ) -> list[Outcome]:
     """Apply a batch of one lane's jobs in their order and return, for each, what became of it.
 
-    ``refused`` are rows of ``failures`` for jobs that could not even be read. All of it is committed when this
-    returns; nothing is, if it raises.
+    All of it is committed when this returns; nothing is, if it raises.
+
+    Args:
+        engine: of the database.
+        lane: the lane.
+        epoch: under which the caller holds it.
+        works: the jobs.
+        refused: rows of ``failures`` for jobs that could not even be read.
+        find_waiting: tells which of some messages that are not there may still come. A job about one of these
+            comes back as ``missing``; a job about any other that is not there fails.
 
     Raises:
         LaneLost: another worker has taken the lane over.
         DatabaseUnavailable: the database does not answer.
     """
+    step = _Step(engine, lane, epoch, find_waiting)
     try:
-        with writing(engine) as connection:
-            check_epoch(connection, lane, epoch)
-            outcomes = _apply(connection, works)
-            _record_failures(connection, works, outcomes, refused)
+        with step.transaction(refused) as transaction:
+            return transaction.apply(works)
     except DBAPIError:
         # An outage would have come out as DatabaseUnavailable: this is about some job's data.
-        return apply_isolating(engine, lane, epoch, works, refused)
-    return outcomes
+        with step.transaction(refused) as transaction:
+            return transaction.bisect(works)
 
 
-def apply_isolating(
-    engine: Engine, lane: int, epoch: int, works: Sequence[Work], refused: Sequence[Row] = ()
+def apply_suspects(
+    engine: Engine,
+    lane: int,
+    epoch: int,
+    works: Sequence[Work],
+    *,
+    refused: Sequence[Row] = (),
+    find_waiting: FindWaiting = nobody_waits,
 ) -> list[Outcome]:
-    """Do what :func:`apply_batch` does, but leave out each job that the database objects to."""
-    with writing(engine) as connection:
-        check_epoch(connection, lane, epoch)
-        outcomes = _bisect(connection, works)
-        _record_failures(connection, works, outcomes, refused)
-    return outcomes
+    """Do what :func:`apply_batch` does where some job, again and again, looks like an outage.
 
+    Each half is committed by itself, so that a job that takes its connection down is found.
 
-def _apply(connection: Connection, works: Sequence[Work]) -> list[Outcome]:
-    ledger = Ledger(timestamp())
-    load(connection, ledger, works)
-    outcomes = [ledger.apply(work) for work in works]
-    save(connection, ledger)
-    return outcomes
-
-
-def _bisect(connection: Connection, works: Sequence[Work]) -> list[Outcome]:
+    Raises:
+        LaneLost: another worker has taken the lane over.
+        DatabaseUnavailable: the database does not answer any more.
+    """
     try:
-        with connection.begin_nested():
-            return _apply(connection, works)
-    except DBAPIError as error:
-        if is_outage(error) or is_missing_table(error):
-            raise
-        if len(works) == 1:
-            return [Outcome(failure=first_line(error) if works[0].last_attempt else None, error=error)]
+        return apply_batch(engine, lane, epoch, works, refused=refused, find_waiting=find_waiting)
+    except DatabaseUnavailable as error:
+        ping(engine)
+        if len(works) <= 1:
+            outcomes = [Outcome(failure=error.detail if work.last_attempt else None, error=error) for work in works]
+            with _Step(engine, lane, epoch, find_waiting).transaction(refused) as transaction:
+                transaction.note(works, outcomes)
+            return outcomes
     middle = len(works) // 2
-    return _bisect(connection, works[:middle]) + _bisect(connection, works[middle:])
+    first = apply_suspects(engine, lane, epoch, works[:middle], refused=refused, find_waiting=find_waiting)
+    return first + apply_suspects(engine, lane, epoch, works[middle:], find_waiting=find_waiting)
 
 
-def _record_failures(
-    connection: Connection, works: Sequence[Work], outcomes: Sequence[Outcome], refused: Sequence[Row]
-) -> None:
-    rows = list(refused) + [
-        failure_row(work, outcome.failure)
-        for work, outcome in zip(works, outcomes, strict=True)
-        if outcome.failure is not None
-    ]
-    record_failures(connection, rows)
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What all transactions of one batch have in common."""
+
+    engine: Engine
+    lane: int
+    epoch: int
+    find_waiting: FindWaiting
+
+    @contextmanager
+    def transaction(self, refused: Sequence[Row]) -> Iterator[_Transaction]:
+        with writing(self.engine) as connection:
+            check_epoch(connection, self.lane, self.epoch)
+            yield _Transaction(connection, self.find_waiting)
+            record_failures(connection, refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Transaction:
+    connection: Connection
+    find_waiting: FindWaiting
+
+    def apply(self, works: Sequence[Work]) -> list[Outcome]:
+        ledger = Ledger(timestamp())
+        load(self.connection, ledger, works)
+        outcomes = [ledger.apply(work) for work in works]
+        save(self.connection, ledger)
+        return self.note(works, outcomes)
+
+    def bisect(self, works: Sequence[Work]) -> list[Outcome]:
+        """Apply what the database does not object to, by savepoints."""
+        try:
+            with self.connection.begin_nested():
+                return self.apply(works)
+        except DBAPIError as error:
+            if is_outage(error) or is_missing_table(error):
+                raise
+            if len(works) == 1:
+                reason = first_line(error) if works[0].last_attempt else None
+                return self.note(works, [Outcome(failure=reason, error=error)])
+        middle = len(works) // 2
+        return self.bisect(works[:middle]) + self.bisect(works[middle:])
+
+    def note(self, works: Sequence[Work], outcomes: list[Outcome]) -> list[Outcome]:
+        """Tell jobs that must wait from those that failed, and record the failures."""
+        missing = {work.message_id for work, outcome in zip(works, outcomes, strict=True) if outcome.missing}
+        if missing:
+            gone = missing - self.find_waiting(missing)
+            outcomes = [
+                Outcome(failure=f"There is no message {work.message_id}.")
+                if outcome.missing and work.message_id in gone
+                else outcome
+                for work, outcome in zip(works, outcomes, strict=True)
+            ]
+        rows = [
+            failure_row(work, outcome.failure)
+            for work, outcome in zip(works, outcomes, strict=True)
+            if outcome.failure is not None
+        ]
+        record_failures(self.connection, rows)
+        return outcomes
 
 
 def failure_row(work: Work, reason: str) -> Row:

@@ -62,6 +62,8 @@ class Outcome:
     """Why it can never succeed."""
     error: BaseException | None = None
     """The database's own objection, which another attempt may overcome."""
+    missing: bool = False
+    """The message that it is about is not there."""
 
 
 @dataclass(slots=True)
@@ -124,7 +126,7 @@ class Ledger:
             return self._send(work, work.job)
         stored = self.messages.get(work.message_id)
         if stored is None:
-            return Outcome(failure=f"There is no message {work.message_id}.")
+            return Outcome(missing=True)
         if isinstance(work.job, EditMessage):
             return self._edit(work, stored, work.job.content)
         if isinstance(work.job, DeleteMessage):

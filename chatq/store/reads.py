@@ -41,6 +41,15 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class JobTrace:
+    """What the database tells of a job: the event that it made, or why it failed."""
+
+    event_type: str | None
+    reason: str | None
+    ended_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A message that failed, for its sender."""
 
@@ -78,15 +87,28 @@ def find_message(engine: Engine, message_id: str) -> Message | None:
 
 
 def find_failure(engine: Engine, message_id: str) -> str | None:
-    """Return why a message failed, if it did."""
+    """Return why the message that never came to be failed; of a message that is stored, this says nothing."""
     query = (
         select(failures.c.reason)
-        .where(failures.c.message_id == message_id, failures.c.resolved_at.is_(None))
+        # Jobs about a message fail as well; those that make one have a sender.
+        .where(failures.c.message_id == message_id, failures.c.sender_id.is_not(None))
         .order_by(failures.c.created_at.desc())
         .limit(1)
     )
     with reading(engine) as connection:
         return connection.execute(query).scalar_one_or_none()
+
+
+def find_job(engine: Engine, job_id: str) -> JobTrace | None:
+    """Return what the database tells of a job that Redis keeps no longer, or None."""
+    done = select(events.c.type, events.c.created_at).where(events.c.job_id == job_id)
+    failed = select(failures.c.reason, failures.c.created_at).where(failures.c.job_id == job_id)
+    with reading(engine) as connection:
+        if (row := connection.execute(done).one_or_none()) is not None:
+            return JobTrace(event_type=row.type, reason=None, ended_at=row.created_at)
+        if (row := connection.execute(failed).one_or_none()) is not None:
+            return JobTrace(event_type=None, reason=row.reason, ended_at=row.created_at)
+    return None
 
 
 def list_conversations(engine: Engine, user_id: str, limit: int = 200) -> list[ConversationView]:

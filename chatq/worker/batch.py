@@ -6,9 +6,11 @@ import time
 import traceback
 import zlib
 
+import redis
 import structlog
 from sqlalchemy import Engine
 
+from chatq.domain.clock import seconds
 from chatq.domain.events import MessageFailed, to_payload
 from chatq.domain.jobs import SendMessage
 from chatq.errors import JobRefused
@@ -16,78 +18,127 @@ from chatq.queue import keys
 from chatq.queue.codec import decode_job, message_id_of
 from chatq.queue.lanes import Claim, Ended, Finish, Held
 from chatq.queue.retry import MAX_ATTEMPTS, backoff
-from chatq.store.batch import apply_batch, refusal_row
+from chatq.queue.watching import find_waiting
+from chatq.store.batch import apply_batch, apply_suspects, failure_row, refusal_row
 from chatq.store.ledger import Outcome, Row, Work
 
 FAILURE_SECONDS = 365 * 24 * 3600
 """How long a failed job rests in RQ's registry, unless someone retries or deletes it."""
+EXPIRED = "expired"
+"""Reason of a job that was not done in time."""
 
 log = structlog.get_logger("chatq.worker")
 
 
-def work_off(engine: Engine, held: Held) -> Finish:
-    """Apply the claimed jobs of a lane, and return what is to be published and finished.
+class Batch:
+    """The claimed jobs of a lane, on their way through the transaction."""
 
-    Raises:
-        LaneLost: another worker has taken the lane over; nothing was changed.
-        DatabaseError: the database is away; nothing was changed.
-    """
-    if held.epoch is None:
-        raise AssertionError("a lane is taken over in the database before its jobs are applied")
-    began = time.monotonic()
-    finish = Finish()
-    works: list[Work] = []
-    refused: list[Row] = []
-    for claim in held.claims:
+    def __init__(self, held: Held) -> None:
+        self._began = time.monotonic()
+        self._held = held
+        self._works: list[Work] = []
+        self._attempts: dict[str, int] = {}
+        self._refused: list[Row] = []
+        self._finish = Finish()
+        self._retried: set[str] = set()
+        for claim in held.claims:
+            self._read(claim)
+
+    def work_off(self, client: redis.Redis, engine: Engine, *, suspects: bool = False) -> Finish:
+        """Apply the jobs, and return what is to be published and finished.
+
+        ``suspects``: some job among them looks like an outage again and again, and is to be found.
+
+        Raises:
+            LaneLost: another worker has taken the lane over; nothing was changed.
+            DatabaseError: the database is away; nothing was changed.
+        """
+        if self._held.epoch is None:
+            raise AssertionError("a lane is taken over in the database before its jobs are applied")
+        apply = apply_suspects if suspects else apply_batch
+        outcomes = apply(
+            engine,
+            self._held.lane,
+            self._held.epoch,
+            self._works,
+            refused=self._refused,
+            find_waiting=lambda ids: find_waiting(client, ids),
+        )
+        together: dict[str, list[str]] = {}
+        for work, outcome in zip(self._works, outcomes, strict=True):
+            for event in outcome.published:
+                together.setdefault(event.conversation_id, []).append(event.payload)
+            self._end(work, outcome)
+        # One line a frame: a conversation's events of one batch travel together, in order.
+        self._finish.publish[:0] = [
+            (keys.conversation_channel(conversation), "\n".join(payloads).encode())
+            for conversation, payloads in together.items()
+        ]
+        self._finish.seconds = time.monotonic() - self._began
+        return self._finish
+
+    def _read(self, claim: Claim) -> None:
         try:
-            works.append(_read(claim))
+            job = decode_job(claim.data)
         except JobRefused as error:
             log.warning("job refused", job_id=claim.job_id, reason=error.detail)
-            refused.append(refusal_row(claim.job_id, error.detail))
-            finish.ended.append(_failed(claim.job_id, error.detail, ""))
-    outcomes = apply_batch(engine, held.lane, held.epoch, works, refused)
-    together: dict[str, list[str]] = {}
-    attempts = {claim.job_id: claim.attempts for claim in held.claims}
-    for work, outcome in zip(works, outcomes, strict=True):
-        for event in outcome.published:
-            together.setdefault(event.conversation_id, []).append(event.payload)
-        if outcome.failure is None and outcome.error is None:
-            finish.done.append(work.job_id)
+            self._refused.append(refusal_row(claim.job_id, error.detail))
+            self._finish.ended.append(_failed(claim.job_id, error.detail, ""))
+            return
+        message_id = message_id_of(job, claim.job_id) if isinstance(job, SendMessage) else job.message_id
+        last = claim.attempts + 1 >= MAX_ATTEMPTS
+        work = Work(claim.job_id, message_id, job, claim.created_at, last_attempt=last)
+        if job.expires_at is not None and seconds(job.expires_at) <= time.time():
+            self._expire(work)
+        elif not isinstance(job, SendMessage) and message_id in self._retried:
+            # Others may wait behind this message already, and go first.
+            self._wait_behind(work)
         else:
-            _end(finish, work, outcome, attempts[work.job_id] + 1)
-    # One line a frame: a conversation's events of one batch travel together, in order.
-    finish.publish[:0] = [
-        (keys.conversation_channel(conversation), "\n".join(payloads).encode())
-        for conversation, payloads in together.items()
-    ]
-    finish.seconds = time.monotonic() - began
-    return finish
+            if isinstance(job, SendMessage) and claim.attempts:
+                self._retried.add(message_id)
+            self._attempts[claim.job_id] = claim.attempts
+            self._works.append(work)
+
+    def _end(self, work: Work, outcome: Outcome) -> None:
+        attempt = self._attempts[work.job_id] + 1
+        if outcome.failure is not None:
+            log.error("job failed", job_id=work.job_id, attempt=attempt, reason=outcome.failure)
+            self._finish.ended.append(_failed(work.job_id, _trace(outcome), _remembered(work)))
+            self._tell_sender(work, outcome.failure)
+        elif outcome.error is not None:
+            reason = str(outcome.error)
+            log.warning("job failed; it is tried again", job_id=work.job_id, attempt=attempt, reason=reason)
+            trace = zlib.compress(_trace(outcome).encode())
+            due = time.time() + backoff(attempt)
+            self._finish.ended.append(Ended(work.job_id, "retry", trace, due, attempts=attempt))
+        elif outcome.missing:
+            self._wait_behind(work)
+        else:
+            self._finish.done.append(work.job_id)
+
+    def _expire(self, work: Work) -> None:
+        self._refused.append(failure_row(work, EXPIRED))
+        self._finish.ended.append(Ended(work.job_id, "gone", message_id=_remembered(work)))
+        self._tell_sender(work, EXPIRED)
+
+    def _wait_behind(self, work: Work) -> None:
+        self._finish.ended.append(Ended(work.job_id, "behind", at=time.time(), message_id=work.message_id))
+
+    def _tell_sender(self, work: Work, reason: str) -> None:
+        if isinstance(work.job, SendMessage) and (sender := work.job.message_data.sender_id):
+            client_id = work.job.message_data.client_message_id
+            event = MessageFailed(message_id=work.message_id, client_message_id=client_id, reason=reason)
+            self._finish.publish.append((keys.user_channel(sender), to_payload(event).encode()))
 
 
-def _read(claim: Claim) -> Work:
-    job = decode_job(claim.data)
-    message_id = message_id_of(job, claim.job_id) if isinstance(job, SendMessage) else job.message_id
-    last = claim.attempts + 1 >= MAX_ATTEMPTS
-    return Work(claim.job_id, message_id, job, claim.created_at, last_attempt=last)
-
-
-def _end(finish: Finish, work: Work, outcome: Outcome, attempt: int) -> None:
-    if outcome.failure is None:
-        due = time.time() + backoff(attempt)
-        log.warning("job failed; it is tried again", job_id=work.job_id, attempt=attempt, reason=str(outcome.error))
-        trace = zlib.compress(_trace(outcome).encode())
-        finish.ended.append(Ended(work.job_id, "retry", trace, due, attempts=attempt))
-        return
-    log.error("job failed", job_id=work.job_id, attempt=attempt, reason=outcome.failure)
-    client_id = work.job.message_data.client_message_id if isinstance(work.job, SendMessage) else None
-    finish.ended.append(_failed(work.job_id, _trace(outcome), work.message_id if client_id else ""))
-    if isinstance(work.job, SendMessage) and (sender := work.job.message_data.sender_id):
-        event = MessageFailed(message_id=work.message_id, client_message_id=client_id, reason=outcome.failure)
-        finish.publish.append((keys.user_channel(sender), to_payload(event).encode()))
+def _remembered(work: Work) -> str:
+    """Return the id under which a repeat of this job is recognised, or ''."""
+    return work.message_id if isinstance(work.job, SendMessage) and work.job.message_data.client_message_id else ""
 
 
 def _failed(job_id: str, trace: str, message_id: str) -> Ended:
-    return Ended(job_id, "failed", zlib.compress(trace.encode()), time.time() + FAILURE_SECONDS, message_id=message_id)
+    at = time.time() + FAILURE_SECONDS
+    return Ended(job_id, "failed", zlib.compress(trace.encode()), at, message_id=message_id)
 
 
 def _trace(outcome: Outcome) -> str:

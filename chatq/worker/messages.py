@@ -14,7 +14,8 @@ from chatq.errors import DatabaseError, LaneLost
 from chatq.queue.lanes import BATCH, Held, Lanes
 from chatq.queue.routing import Router
 from chatq.store.fence import take_over
-from chatq.worker.batch import work_off
+from chatq.store.reads import ping
+from chatq.worker.batch import Batch
 from chatq.worker.outage import Survivor
 from chatq.worker.presence import Presence
 from chatq.worker.signals import StopSignal
@@ -22,6 +23,9 @@ from chatq.worker.signals import StopSignal
 IDLE_SECONDS = 1.0
 """How long an idle worker waits before it looks around unasked: for lanes whose holder died, delayed jobs
 that are due, and jobs of plain RQ clients."""
+
+STRIKES = 3
+"""After so many outages in a row, with a database that answers, the jobs themselves are suspected."""
 
 log = structlog.get_logger("chatq.worker")
 
@@ -39,6 +43,7 @@ class MessageWorker:
         self._lanes = lanes
         self._presence = presence
         self._router = Router(client, lanes.count)
+        self._strikes: dict[int, int] = {}
 
     def run(self, stop: StopSignal, *, burst: bool = False) -> None:
         """Work until ``stop``, or, with ``burst``, until no job is ready."""
@@ -72,7 +77,8 @@ class MessageWorker:
             try:
                 if held.epoch is None and not self._lanes.hold(held, epoch=take_over(self._engine, held.lane)):
                     return
-                finish = work_off(self._engine, held)
+                suspects = self._strikes.get(held.lane, 0) >= STRIKES
+                finish = Batch(held).work_off(self._client, self._engine, suspects=suspects)
             except LaneLost:
                 # Either another worker took over, or Redis remembered an epoch that the database has left behind.
                 if not self._lanes.hold(held):
@@ -82,11 +88,22 @@ class MessageWorker:
                 continue
             except DatabaseError:
                 self._lanes.give_back(held)
+                self._count_strike(held.lane)
                 raise
+            self._strikes.pop(held.lane, None)
             if not self._lanes.finish(held, finish, batch=0 if stop.stopping else BATCH):
                 log.warning("lane lost after its jobs were committed", lane=held.lane)
                 return
             self._presence.beat()
+
+    def _count_strike(self, lane: int) -> None:
+        """Count how often a lane's batch ran into an outage that was none, as far as the database can tell."""
+        try:
+            ping(self._engine)
+        except DatabaseError:
+            self._strikes.pop(lane, None)
+        else:
+            self._strikes[lane] = self._strikes.get(lane, 0) + 1
 
     def _wait(self, stop: StopSignal) -> bool:
         if not stop.wait(lambda: self._lanes.wait(self._waiting, IDLE_SECONDS)):

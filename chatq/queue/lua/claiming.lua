@@ -9,7 +9,7 @@ local function names(rq, chatq, number)
     queue = rq .. ':queue:' .. name,
     started = rq .. ':wip:' .. name,
     scheduled = rq .. ':scheduled:' .. name,
-    canceled = rq .. ':canceled:' .. name,
+    deferred = rq .. ':deferred:' .. name,
     job = rq .. ':job:',
     claims = own .. ':claims',
     lease = own .. ':lease',

@@ -2,12 +2,17 @@
 --
 -- KEYS  1 lease    2 claims    3 started registry    4 failed registry    5 scheduled registry
 --       6 job hashes, prefix   7 memory of client ids, prefix   8 the worker's RQ hash
+--       9 deferred registry    10 the messages that jobs wait behind    11 the lane's list
+--       12 count of all jobs that ever ended
 -- ARGV  1 token    2 now, RFC 3339    3 seconds that this batch took    4 how many jobs are done
---       then the ids of the done jobs, then for each other job: id, fate ('failed', 'retry', 'gone'),
---       'failed': traceback (as RQ keeps it), second until which it is kept, message id or ''
+--       then the ids of the done jobs, then for each other job five: id, fate, and
+--       'failed': traceback (as RQ keeps it), second until which it is kept, id of its message or ''
 --       'retry':  traceback, second at which it is due, attempts so far
---       'gone':   '', '', message id or '' (expired: a repeat may queue it again)
+--       'behind': '', now in seconds, id of the message behind which it waits
+--       'gone':   '', '', id of its message or '' (it expired: a repeat may queue it again)
 -- Returns 1; 0 if the lane is another worker's by now: then nothing was changed.
+
+--@include behind
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
@@ -34,30 +39,49 @@ for at = 5, 4 + done, 1000 do
   redis.call('ZREM', KEYS[3], unpack(executions))
 end
 
-local failures = 0
+local ended, failures = done, 0
+local over = {}
 for at = 5 + done, #ARGV, 5 do
   local id, fate, trace, when, extra = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local key = KEYS[6] .. id
   redis.call('ZREM', KEYS[3], id .. ':lane')
   if fate == 'gone' then
+    ended = ended + 1
     redis.call('UNLINK', key)
     remember_again(extra)
+    over[#over + 1] = id
   elseif redis.call('EXISTS', key) == 1 then
-    redis.call('HSET', key, 'exc_info', trace, 'ended_at', ARGV[2])
     if fate == 'failed' then
-      failures = failures + 1
-      redis.call('HSET', key, 'status', 'failed')
+      ended, failures = ended + 1, failures + 1
+      -- Whoever requeues it gives it all its attempts again.
+      redis.call('HSET', key, 'status', 'failed', 'exc_info', trace, 'ended_at', ARGV[2], 'number_of_retries', 0)
       redis.call('ZADD', KEYS[4], when, id)
       redis.call('EXPIREAT', key, math.floor(tonumber(when)))
       remember_again(extra)
-    else
-      redis.call('HSET', key, 'status', 'scheduled', 'number_of_retries', extra)
+      over[#over + 1] = id
+    elseif fate == 'retry' then
+      redis.call('HSET', key, 'status', 'scheduled', 'exc_info', trace, 'number_of_retries', extra)
       redis.call('ZADD', KEYS[5], when, id)
+    else
+      redis.call('HSET', key, 'status', 'deferred')
+      redis.call('ZADD', KEYS[9], when, id)
+      redis.call('SADD', KEYS[10], extra)
+      redis.call('RPUSH', KEYS[10] .. ':' .. extra, id)
     end
   end
 end
 
 redis.call('DEL', KEYS[2])
+if redis.call('EXISTS', KEYS[10]) == 1 then
+  for i = 5, 4 + done do
+    release_behind(KEYS[10], ARGV[i], KEYS[6], KEYS[9], KEYS[11])
+  end
+  for _, id in ipairs(over) do
+    release_behind(KEYS[10], id, KEYS[6], KEYS[9], KEYS[11])
+  end
+end
+
+redis.call('INCRBY', KEYS[12], ended)
 if redis.call('EXISTS', KEYS[8]) == 1 then
   redis.call('HINCRBY', KEYS[8], 'successful_job_count', done)
   redis.call('HINCRBY', KEYS[8], 'failed_job_count', failures)

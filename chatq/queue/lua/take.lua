@@ -1,6 +1,7 @@
 -- Takes a free lane that has work, and claims its first jobs.
 --
 -- KEYS  1 doorbell    2 where the search begins    3 RQ's suspension    4 RQ's list of unrouted messages
+--       5 the messages that jobs wait behind
 -- ARGV  1 token of the worker    2 lease in ms    3 how many jobs at most    4 number of lanes
 --       5 RQ's prefix    6 chatq's prefix    7 now, seconds since the epoch    8 now, RFC 3339
 --       9 worker's name
@@ -9,12 +10,22 @@
 -- be moved to their lanes.
 
 --@include claiming
+--@include behind
 
 local token, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lanes, now = tonumber(ARGV[4]), tonumber(ARGV[7])
 local unrouted = redis.call('LLEN', KEYS[4])
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return {-1, '', {}, 0}
+end
+
+-- A message that was deleted or cancelled by hand while it waited for its retry releases nobody: look after it.
+for _, message in ipairs(redis.call('SRANDMEMBER', KEYS[5], 20)) do
+  local job = redis.call('HMGET', ARGV[5] .. ':job:' .. message, 'status', 'origin')
+  if not job[1] or job[1] == 'failed' or job[1] == 'canceled' or job[1] == 'stopped' then
+    local lane = names(ARGV[5], ARGV[6], tonumber(string.sub(message, 16, 18), 16) % lanes)
+    release_behind(KEYS[5], message, lane.job, lane.deferred, lane.queue)
+  end
 end
 
 local first = tonumber(redis.call('GET', KEYS[2]) or '0')
