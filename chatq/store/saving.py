@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, insert, select, text, update
+from sqlalchemy import Connection, bindparam, case, select, text, update
 
+from chatq.store.bulk import insert_rows
 from chatq.store.ledger import Conversation, Ledger
 from chatq.store.tables import conversations, events, messages
 
@@ -73,8 +74,8 @@ _FAILURE = text(
 
 def save(connection: Connection, ledger: Ledger) -> None:
     """Write everything that a batch changed."""
-    _many(connection, insert(messages), list(ledger.new_messages.values()))
-    _many(connection, insert(events), list(ledger.new_events.values()))
+    insert_rows(connection, messages, list(ledger.new_messages.values()))
+    insert_rows(connection, events, list(ledger.new_events.values()))
     _many(connection, _CHANGED_MESSAGE, list(ledger.changed_messages.values()))
     _many(
         connection,
