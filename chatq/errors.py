@@ -80,6 +80,11 @@ class Overloaded(RedisError):
 
     code = "overloaded"
 
+    def __init__(self, detail: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        """Seconds after which it is worth to try again."""
+
 
 # --- database ------------------------------------------------------------------------------------
 

@@ -8,8 +8,10 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from chatq.queue.connection import connect, find_redis, recorded_url, translated
-from chatq.queue.edge import Durability, Edge
+from chatq.queue.durability import Durability
+from chatq.queue.edge import Edge
 from chatq.queue.guard import check_installation, check_lanes
+from chatq.queue.pressure import Pressure
 from chatq.settings import Settings, without_password
 from chatq.store import schema
 from chatq.store.engine import create_engine
@@ -32,7 +34,8 @@ class Services:
         Raises:
             RedisError: Redis does not answer, or cannot give the durability.
         """
-        return Edge(connect(self.redis_url), self.durability)
+        pressure = Pressure(self.settings.lanes, self.settings.max_queue_depth)
+        return Edge(connect(self.redis_url), self.durability, pressure)
 
     def blocking_redis(self) -> Redis:
         """Return a client of its own that waits for answers as long as it takes."""

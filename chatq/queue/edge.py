@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from copy import copy
+from typing import NamedTuple
 
 import redis
 
-from chatq.errors import ChatqError, DurabilityUnknown, IdempotencyMismatch, RedisUnfit
+from chatq.errors import ChatqError, IdempotencyMismatch
 from chatq.queue import keys
 from chatq.queue.codec import QueuedJob
 from chatq.queue.connection import translated
+from chatq.queue.durability import Durability, check_confirmed, find_confirmation
+from chatq.queue.pressure import Pressure
 from chatq.queue.scripts import evalsha, run_pipeline
-
-Durability = Literal["memory", "aof", "replica"]
 
 REMEMBERED_SECONDS = 24 * 3600
 """How long a client id used for other content is recognised."""
-CONFIRM_MS = 2000
-"""How long the asked-for durability may take to be confirmed."""
 _QUEUED, _REPEAT, _MISMATCH = 0, 1, 2
 
 
@@ -51,7 +50,7 @@ class Edge:
     May be used by many threads or greenlets at once.
     """
 
-    def __init__(self, client: redis.Redis, durability: Durability) -> None:
+    def __init__(self, client: redis.Redis, durability: Durability, pressure: Pressure) -> None:
         """Take a client that is used for nothing else: its connection orders what is accepted.
 
         Raises:
@@ -59,7 +58,8 @@ class Edge:
             RedisUnavailable: the server does not answer.
         """
         self._client = client
-        self._confirm = self._confirmation(durability)
+        self._confirm = find_confirmation(client, durability)
+        self._pressure = pressure
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
 
@@ -79,6 +79,7 @@ class Edge:
         """Accept jobs in their order; for each, say how it was accepted or why not.
 
         Raises:
+            Overloaded: none is accepted at present.
             RedisError: none could be accepted, or it is unknown which were.
         """
         mine = _Waiting(jobs)
@@ -90,7 +91,7 @@ class Edge:
                 self._flush(together)
         if isinstance(mine.outcome, ChatqError):
             # Each waiter gets an exception of its own: a shared one would collect foreign tracebacks.
-            raise type(mine.outcome)(mine.outcome.detail)
+            raise copy(mine.outcome)
         return mine.outcome
 
     def _flush(self, together: list[_Waiting]) -> None:
@@ -104,12 +105,15 @@ class Edge:
             return
         at = 0
         for waiting in together:
-            count = len(waiting.jobs)
             waiting.outcome = [_outcome(job, answers[at + i]) for i, job in enumerate(waiting.jobs)]
             waiting.done = True
-            at += count
+            at += len(waiting.jobs)
 
     def _send(self, jobs: Sequence[QueuedJob]) -> list[int]:
+        if self._pressure.due:
+            self._measure()
+        self._pressure.check(len(jobs))
+
         def fill(pipe: redis.client.Pipeline) -> None:
             for job in jobs:
                 pipe.execute_command(*_command(job))
@@ -118,29 +122,15 @@ class Edge:
 
         answers = run_pipeline(self._client, ["enqueue"], fill)
         if self._confirm:
-            _check_confirmed(self._confirm, answers.pop())
+            check_confirmed(self._confirm, answers.pop())
         return answers
 
-    def _confirmation(self, durability: Durability) -> tuple[str | int, ...]:
-        if durability == "memory":
-            return ()
-        if durability == "replica":
-            return ("WAIT", 1, CONFIRM_MS)
-        with translated():
-            try:
-                config = self._client.config_get("append*")
-            except redis.ResponseError:
-                config = {}
-            if config.get("appendonly") == "yes" and config.get("appendfsync") == "always":
-                return ()
-            try:
-                self._client.execute_command("WAITAOF", 1, 0, 1)
-            except redis.ResponseError as error:
-                raise RedisUnfit(
-                    "CHATQ_DURABILITY=aof needs a server with `appendfsync always`, or one with WAITAOF "
-                    f"(Redis 7.2, Valkey) and `appendonly yes`; this one says: {error}"
-                ) from None
-        return ("WAITAOF", 1, 0, CONFIRM_MS)
+    def _measure(self) -> None:
+        def fill(pipe: redis.client.Pipeline) -> None:
+            for command in self._pressure.commands():
+                pipe.execute_command(*command)
+
+        self._pressure.update(run_pipeline(self._client, ["pressure"], fill))
 
 
 def _command(job: QueuedJob) -> tuple[str | bytes | int | float, ...]:
@@ -163,12 +153,3 @@ def _outcome(job: QueuedJob, answer: int) -> Accepted | ChatqError:
     if answer == _MISMATCH:
         return IdempotencyMismatch()
     return Accepted(job.message_id, job.job_id, answer == _REPEAT)
-
-
-def _check_confirmed(command: tuple[str | int, ...], answer: object) -> None:
-    confirmed = answer[0] if isinstance(answer, list) else answer
-    if not isinstance(confirmed, int) or confirmed < 1:
-        raise DurabilityUnknown(
-            f"Redis did not confirm the message within {CONFIRM_MS} ms ({command[0]}); it may still be done. "
-            "Repeat it with the same client id."
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,12 +14,13 @@ from typing import IO, Any, cast
 from chatq.domain.jobs import MessageJob, SendMessage, read_message_job
 from chatq.domain.messages import check_size
 from chatq.domain.wire import parse
-from chatq.errors import BadUsage, ChatqError, FieldProblem, InvalidFields, RequestRefused
+from chatq.errors import BadUsage, ChatqError, FieldProblem, InvalidFields, Overloaded, RequestRefused
 from chatq.queue.codec import QueuedJob, prepare
-from chatq.queue.edge import Edge
+from chatq.queue.edge import Accepted, Edge
 
 AT_ONCE = 1000
 MAX_LINE_BYTES = 1 << 20
+MAX_PAUSE_SECONDS = 2
 DEVELOPMENT_USER = "dev"
 
 
@@ -113,7 +115,7 @@ def feed_messages(
     batch: list[tuple[int, QueuedJob]] = []
 
     def flush() -> None:
-        outcomes = edge.submit_many([job for _, job in batch])
+        outcomes = _submit(edge, [job for _, job in batch])
         for (number, job), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, ChatqError):
                 tally.rejected += 1
@@ -140,6 +142,15 @@ def feed_messages(
         tally.broken = error.detail
     flush()
     return tally
+
+
+def _submit(edge: Edge, jobs: list[QueuedJob]) -> list[Accepted | ChatqError]:
+    """Submit jobs, as soon as the queue has room for them."""
+    while True:
+        try:
+            return edge.submit_many(jobs)
+        except Overloaded as error:
+            time.sleep(min(error.retry_after, MAX_PAUSE_SECONDS))
 
 
 def _job(name: str, path: Path, line: Line, lanes: int, max_content_bytes: int) -> QueuedJob:
