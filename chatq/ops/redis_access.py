@@ -64,6 +64,14 @@ REASONS = (
         "`ACL SETUSER name ~rq:* ~chatq:* &* +@all -@admin +config|get`",
     ),
     Reason(
+        (redis.RedisError,),
+        "connection",
+        "it has as many clients as it may have",
+        "raise its `maxclients`, or see who holds so many connections (`CLIENT LIST`)",
+        passes=True,
+        says="max number of clients",
+    ),
+    Reason(
         (socket.gaierror,),
         "connection",
         "no address is known for this host name",
@@ -99,8 +107,8 @@ REASONS = (
     Reason(
         (redis.TimeoutError, TimeoutError),
         "connection",
-        "no answer in time: a firewall swallows the packets, or the server hangs or speaks TLS only",
-        "see whether the port is open from here, and whether it needs rediss://",
+        "no answer in time: a firewall swallows the packets, the server hangs, or only one of the two speaks TLS",
+        "see whether the port is open from here, and whether it is for redis:// or for rediss://",
         passes=True,
     ),
     Reason(
@@ -113,7 +121,8 @@ REASONS = (
         (redis.ConnectionError, OSError),
         "connection",
         "the connection broke before the server answered",
-        "see what its log says; one that speaks TLS only needs rediss://",
+        # In protected mode Redis says so, but redis-py does not hand it on.
+        "see what its log says; one that speaks TLS only needs rediss://, and one in protected mode a password",
         passes=True,
     ),
     Reason(

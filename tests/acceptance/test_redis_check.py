@@ -6,18 +6,18 @@ import json
 import os
 import pty
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.parts.command import Chatq
-from tests.parts.ports import free_port
 from tests.parts.valkey import Valkey
 
 
@@ -184,43 +184,51 @@ def test_a_server_that_cannot_be_reached(check: Any, url: str, cause: str) -> No
     assert cause in only_problem(findings)["cause"]
 
 
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    """A server that accepts connections and nothing else."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        yield server
-
-
-def test_a_server_that_says_nothing(check: Any, listener: socket.socket) -> None:
-    status, _, findings = check(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
+def test_a_server_that_says_nothing(check: Any) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        status, _, findings = check(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
     assert status == 3
     assert "no answer in time" in only_problem(findings)["cause"]
 
 
-def test_a_server_of_another_kind(check: Any, listener: socket.socket) -> None:
-    def greet() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.sendall(b"220 mail.example ESMTP\r\n")
-            connection.recv(4096)
+@contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """Answer every connection to the port that this yields with these bytes, whatever it says."""
 
-    greeter = threading.Thread(target=greet)
-    greeter.start()
-    status, _, findings = check(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
-    greeter.join()
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(answer)
+            self.request.recv(4096)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer", "words"),
+    [
+        ("redis", b"220 mail.example ESMTP\r\n", "does not speak Redis's protocol"),
+        ("rediss", b"-ERR unknown command\r\n", "do not agree on TLS"),
+        ("redis", b"-DENIED Redis is running in protected mode because\r\n", "protected mode"),
+    ],
+)
+def test_a_server_that_answers_otherwise(check: Any, scheme: str, answer: bytes, words: str) -> None:
+    with answering(answer) as port:
+        status, _, findings = check(f"{scheme}://127.0.0.1:{port}/0")
     assert status == 3
-    assert "does not speak Redis's protocol" in only_problem(findings)["cause"]
+    assert words in only_problem(findings)["cause"] + only_problem(findings)["remedy"]
 
 
-def test_tls_to_a_server_without(check: Any, short_path: Path) -> None:
-    port = free_port()
-    server = Valkey(short_path, port=str(port), bind="127.0.0.1").start()
-    try:
-        status, _, findings = check(f"rediss://127.0.0.1:{port}/0")
-    finally:
-        server.kill()
+def test_a_server_without_room_for_another_client(check: Any, valkey: Valkey) -> None:
+    with closing(valkey.client()) as first:
+        first.config_set("maxclients", "1")
+        status, _, findings = check(valkey.url)
     assert status == 3
-    assert "TLS" in only_problem(findings)["remedy"] + only_problem(findings)["cause"]
+    assert "as many clients as it may have" in only_problem(findings)["cause"]
 
 
 # --- waiting -------------------------------------------------------------------------------------
