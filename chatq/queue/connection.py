@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -44,15 +45,17 @@ def connect(url: str, *, timeout: float | None = 5.0) -> redis.Redis:
     Raises:
         BadSetting: ``url`` is no Redis URL.
     """
+    # A unix socket knows no keepalive, and redis-py no such argument for it.
+    network: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
     try:
         return redis.Redis.from_url(
             url,
             protocol=2,
             socket_timeout=timeout,
             socket_connect_timeout=2.0,
-            socket_keepalive=True,
             health_check_interval=0,
             retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+            **network,
         )
     except ValueError as error:
         raise BadSetting(f"REDIS_URL: {without_password(url)!r} is no Redis URL: {error}") from None
