@@ -121,8 +121,9 @@ REASONS = (
         (redis.ConnectionError, OSError),
         "connection",
         "the connection broke before the server answered",
-        # In protected mode Redis says so, but redis-py does not hand it on.
-        "see what its log says; one that speaks TLS only needs rediss://, and one in protected mode a password",
+        # Often the server has said why, but closed the connection before redis-py read it.
+        "see what its log says: it may have all the clients it may (`maxclients`), be in protected mode (and need a "
+        "password), or speak TLS only (and need rediss://)",
         passes=True,
     ),
     Reason(

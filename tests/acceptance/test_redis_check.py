@@ -228,7 +228,7 @@ def test_a_server_without_room_for_another_client(check: Any, valkey: Valkey) ->
         first.config_set("maxclients", "1")
         status, _, findings = check(valkey.url)
     assert status == 3
-    assert "as many clients as it may have" in only_problem(findings)["cause"]
+    assert "`maxclients`" in only_problem(findings)["remedy"]
 
 
 # --- waiting -------------------------------------------------------------------------------------
