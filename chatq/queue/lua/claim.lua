@@ -28,6 +28,8 @@ end
 
 local jobs = {}
 if not yield then
+  -- Nothing is claimed at this point, unless the answer to this script was lost and it is sent once more.
+  give_back(lane)
   release_due(lane, tonumber(ARGV[7]))
   jobs = claim(lane, tonumber(ARGV[3]), tonumber(ARGV[7]), ARGV[8], ARGV[9])
 end
