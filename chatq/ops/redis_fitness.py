@@ -195,7 +195,7 @@ def _durability(facts: Facts, asked: Durability) -> Finding:
             "set `appendfsync always`, or install Redis 7.2 or later, or Valkey (WAITAOF); or choose another "
             "CHATQ_DURABILITY",
         )
-    return _ok("durability", f"{asked}, as CHATQ_DURABILITY asks for")
+    return _ok("durability", f"{asked} (CHATQ_DURABILITY)")
 
 
 def _memory(facts: Facts) -> Finding:
