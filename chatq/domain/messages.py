@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
 
 from chatq.domain.wire import EXPLAIN, ClientId, Wire, encode
-from chatq.errors import TooLarge
+from chatq.errors import FieldProblem, InvalidFields, TooLarge
 
 MAX_METADATA_BYTES = 16384
 """Limit of a message's ``metadata``, as JSON."""
+MAX_METADATA_DEPTH = 64
+"""How many levels of objects and arrays ``metadata`` may have: no encoder or decoder gives up before."""
 
 
 def find_content_problem(content: str) -> str | None:
@@ -28,6 +31,22 @@ def find_content_problem(content: str) -> str | None:
     except UnicodeEncodeError:
         return "contains half a surrogate pair"
     return None
+
+
+def find_metadata_problem(metadata: dict[str, Any] | None) -> str | None:
+    """Return what makes ``metadata`` unfit for a message, in words, or None."""
+    level: list[Any] = [metadata] if metadata else []
+    for _ in range(MAX_METADATA_DEPTH):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return None
+    return f"is nested more than {MAX_METADATA_DEPTH} levels deep"
+
+
+def _inside(value: object) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 Content = Annotated[
@@ -93,7 +112,10 @@ def check_size(content: str, metadata: dict[str, Any] | None, max_content_bytes:
     Raises:
         TooLarge: ``content`` has more than ``max_content_bytes`` bytes in UTF-8, or ``metadata`` more than
             :data:`MAX_METADATA_BYTES` as JSON.
+        InvalidFields: ``metadata`` is nested too deeply.
     """
+    if problem := find_metadata_problem(metadata):
+        raise InvalidFields([FieldProblem("messageData.metadata", problem)])
     if len(content) * 4 > max_content_bytes and (size := len(content.encode())) > max_content_bytes:
         raise TooLarge(f"content has {size} bytes; at most {max_content_bytes} are allowed.")
     if metadata is not None and (size := len(encode(metadata))) > MAX_METADATA_BYTES:

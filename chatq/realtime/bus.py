@@ -1,0 +1,173 @@
+"""The bus: what workers publish in Redis, as it reaches this process, over one connection.
+
+It reconnects by itself. Redis keeps nothing for those who are away: whoever depends on every message has
+to look for what it missed whenever the bus is restored.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import gevent
+import redis
+import structlog
+from gevent.event import Event
+from gevent.lock import RLock
+
+from chatq.errors import RedisError
+from chatq.queue.connection import translated
+
+SETTLE_SECONDS = 3.0
+"""How long a subscriber waits for Redis to confirm; afterwards Redis counts as away."""
+PING_SECONDS = 5.0
+"""How long nothing may be heard before Redis is asked whether it lives."""
+MAX_PAUSE_SECONDS = 1.0
+_CHANNELS_AT_ONCE = 500
+
+log = structlog.get_logger("chatq.realtime")
+
+
+class Receiver(Protocol):
+    """Who takes what comes over the bus; neither method may wait for long."""
+
+    def receive(self, channel: str, payload: bytes) -> None:
+        """Take what was published on a channel."""
+
+    def restored(self) -> None:
+        """Learn that all channels are subscribed to again, and that messages may have been missed before."""
+
+
+class Bus:
+    """Subscribes to channels while somebody wants them."""
+
+    def __init__(self, client: redis.Redis, receiver: Receiver) -> None:
+        """Take a client without a time limit; it connects when the first channel is wanted."""
+        self._client = client
+        self._receiver = receiver
+        self._wanted: dict[str, Event] = {}
+        """Channels, each with an event that is set once Redis has confirmed it or is known to be away."""
+        self._asked: Counter[str] = Counter()
+        """Subscriptions on the present connection that are not confirmed yet."""
+        self._connection: Any = None
+        self._away = False
+        self._sending = RLock()
+        self._reader: gevent.Greenlet | None = None
+
+    def subscribe(self, channel: str) -> None:
+        """Want a channel, and wait until everything that is published on it from now on arrives.
+
+        While Redis is away there is nothing to wait for: the channel is subscribed to with all others
+        before the bus is restored.
+        """
+        if self._reader is None:
+            self._reader = gevent.spawn(self._run)
+        settled = self._wanted.get(channel)
+        if settled is None:
+            settled = self._wanted[channel] = Event()
+            self._subscribe([channel])
+        if not self._away:
+            settled.wait(SETTLE_SECONDS)
+
+    def unsubscribe(self, channel: str) -> None:
+        """Want a channel no more."""
+        if self._wanted.pop(channel, None) is not None:
+            self._send("UNSUBSCRIBE", channel)
+
+    @property
+    def channels(self) -> int:
+        """How many channels are wanted."""
+        return len(self._wanted)
+
+    def _run(self) -> None:
+        pause = 0.05
+        while True:
+            try:
+                with translated():
+                    self._connect()
+                    pause = 0.05
+                    self._read()
+            except RedisError as error:
+                self._lost(error)
+            gevent.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # spreads load, guards nothing
+            pause = min(pause * 2, MAX_PAUSE_SECONDS)
+
+    def _connect(self) -> None:
+        connection = self._client.connection_pool.get_connection()
+        self._asked.clear()
+        self._connection = connection
+        channels = list(self._wanted)
+        for at in range(0, len(channels), _CHANNELS_AT_ONCE):
+            self._subscribe(channels[at : at + _CHANNELS_AT_ONCE])
+        if self._away:
+            log.info("the bus is connected again", channels=len(channels))
+        self._away = False
+        if not channels:
+            self._receiver.restored()
+
+    def _read(self) -> None:
+        waiting = bool(self._asked)
+        silent = False
+        while True:
+            try:
+                item = self._connection.read_response(timeout=PING_SECONDS, disconnect_on_error=False)
+            except redis.TimeoutError:
+                if silent:
+                    raise
+                silent = True
+                self._send("PING")
+                continue
+            silent = False
+            if isinstance(item, list):
+                self._take(*item)
+            if waiting and not self._asked:
+                waiting = False
+                self._receiver.restored()
+
+    def _take(self, kind: bytes, channel: bytes | None, payload: object = None) -> None:
+        if channel is None:
+            return
+        name = channel.decode()
+        if kind == b"message" and isinstance(payload, bytes):
+            try:
+                self._receiver.receive(name, payload)
+            except Exception:
+                # One conversation's trouble is not to stop all others.
+                log.exception("what came over the bus could not be delivered", channel=name)
+            # A burst is not to keep everything else in this process waiting.
+            gevent.sleep(0)
+        elif kind == b"subscribe":
+            self._asked[name] -= 1
+            if self._asked[name] <= 0:
+                del self._asked[name]
+                if (settled := self._wanted.get(name)) is not None:
+                    settled.set()
+
+    def _subscribe(self, channels: Sequence[str]) -> None:
+        if channels and self._connection is not None:
+            self._asked.update(channels)
+            self._send("SUBSCRIBE", *channels)
+
+    def _send(self, *command: str) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        with self._sending:
+            try:
+                connection.send_command(*command)
+            except (redis.RedisError, OSError) as error:
+                # The reader meets the same fault, and reconnects.
+                log.debug("could not write to the bus", reason=str(error))
+
+    def _lost(self, error: RedisError) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+            self._client.connection_pool.release(connection)
+        if not self._away:
+            log.warning("the bus is down; events are read from the database once it is back", reason=error.detail)
+        self._away = True
+        for settled in self._wanted.values():
+            settled.set()

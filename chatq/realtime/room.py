@@ -1,0 +1,269 @@
+"""A room: one conversation's followers in this process, and how each gets every event once, in order.
+
+Events come from two sources, which agree byte for byte: live from the bus, and from the log in the
+database. The bus may lose, repeat and be late; numbers tell. Whoever is behind reads up from the log while
+a :class:`Window` remembers what passes by live, until the two meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import gevent
+import msgspec
+import structlog
+from sqlalchemy import Engine
+
+from chatq.errors import DatabaseError
+from chatq.realtime.frames import CloseCode, text_frame
+from chatq.store import reads
+from chatq.store.reads import Replay
+
+PAGE = 500
+"""Events that are read from the log at once."""
+MAX_WINDOW = 2000
+"""Live events that a window remembers; beyond, the log is read once more."""
+RETRY_SECONDS = 1.0
+
+log = structlog.get_logger("chatq.realtime")
+
+
+class Follower(Protocol):
+    """Where a conversation's events go to."""
+
+    def send(self, frame: bytes) -> None:
+        """Take websocket frames; never waits."""
+
+    def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
+        """End the connection."""
+
+
+class Numbered(NamedTuple):
+    """An event, ready to be sent."""
+
+    seq: int
+    frame: bytes
+
+
+class _Seq(msgspec.Struct):
+    seq: int
+
+
+_seq_of = msgspec.json.Decoder(_Seq).decode
+
+
+def numbered(payload: str | bytes) -> Numbered:
+    """Return a stored event as a frame with its number."""
+    data = payload.encode() if isinstance(payload, str) else payload
+    return Numbered(_seq_of(data).seq, text_frame(data))
+
+
+def is_dense(events: Sequence[Numbered], after: int) -> bool:
+    """Tell whether these are the events ``after + 1``, ``after + 2`` and so on."""
+    return all(event.seq == number for number, event in enumerate(events, after + 1))
+
+
+class NotKept(Exception):
+    """The log no longer holds the next event."""
+
+
+class Window:
+    """What passes by live while somebody reads up from the log."""
+
+    def __init__(self) -> None:
+        self._events: list[Numbered] = []
+        self._complete = True
+
+    def open(self) -> None:
+        """Begin anew: what is committed by now will be read."""
+        self._events.clear()
+        self._complete = True
+
+    def see(self, events: Sequence[Numbered]) -> None:
+        """Remember live events."""
+        if len(self._events) + len(events) > MAX_WINDOW:
+            self.spoil()
+        elif self._complete:
+            self._events += events
+
+    def spoil(self) -> None:
+        """Something may have been missed."""
+        self._events.clear()
+        self._complete = False
+
+    def after(self, position: int) -> list[Numbered] | None:
+        """Return the live events after ``position``; None if there may be some that are not known here."""
+        events: list[Numbered] = []
+        for event in self._events:
+            if event.seq > position:
+                if event.seq != position + 1:
+                    return None
+                events.append(event)
+                position = event.seq
+        return events if self._complete else None
+
+
+class Room:
+    """The followers of one conversation."""
+
+    def __init__(self, conversation_id: str, engine: Engine) -> None:
+        self.conversation_id = conversation_id
+        self._engine = engine
+        self._followers: dict[Follower, None] = {}
+        self._ahead: dict[Follower, int] = {}
+        """Followers that read from the log what the bus has not brought yet, and up to where."""
+        self._position = 0
+        """Number up to which all followers have everything."""
+        self._windows: set[Window] = set()
+        self._joining = 0
+        self._filling: gevent.Greenlet | None = None
+
+    @property
+    def position(self) -> int | None:
+        """Number up to which all followers have everything; None without followers."""
+        return self._position if self._followers else None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody follows, or is about to."""
+        return not self._followers and not self._joining
+
+    def receive(self, events: Sequence[Numbered]) -> None:
+        """Take live events."""
+        for window in self._windows:
+            window.see(events)
+        if not self._followers or self._filling is not None:
+            return
+        new = [event for event in events if event.seq > self._position]
+        if not is_dense(new, self._position):
+            self.fill()
+        elif new:
+            self._deliver(new)
+
+    def add(
+        self,
+        follower: Follower,
+        first: Replay,
+        position: int,
+        window: Window,
+        pause: Callable[[], None],
+    ) -> None:
+        """Send a new follower the events after ``position``, beginning with the page ``first``, then all live ones.
+
+        ``window`` comes from :meth:`watch` and was open before ``first`` was read. ``pause`` is called
+        between pages, and may wait.
+
+        Raises:
+            NotKept: events after ``position`` are not in the log any more.
+            DatabaseError: the log cannot be read; the follower was not added.
+        """
+
+        def send(events: Sequence[Numbered]) -> None:
+            follower.send(b"".join(event.frame for event in events))
+
+        while True:
+            position = self._read_up(position, window, send, first, pause)
+            if not self._followers and self._filling is None:
+                self._position = position
+            if position >= self._position:
+                break
+            # The others have more by now: what came since is in the log.
+            window.open()
+            first = self._read(position)
+        self._followers[follower] = None
+        if position > self._position:
+            self._ahead[follower] = position
+
+    def remove(self, follower: Follower) -> None:
+        """Send a follower nothing more."""
+        self._followers.pop(follower, None)
+        self._ahead.pop(follower, None)
+
+    def watch(self) -> Window:
+        """Return a window through which live events are seen until :meth:`unwatch`."""
+        window = Window()
+        self._windows.add(window)
+        self._joining += 1
+        return window
+
+    def unwatch(self, window: Window) -> None:
+        """See nothing more through a window."""
+        self._windows.discard(window)
+        self._joining -= 1
+
+    def spoil(self) -> None:
+        """Live events may have been missed."""
+        for window in self._windows:
+            window.spoil()
+
+    def fill(self) -> None:
+        """Send all followers what they have not got yet, from the log."""
+        if self._filling is None and self._followers:
+            self._filling = gevent.spawn(self._fill)
+
+    def _fill(self) -> None:
+        window = Window()
+        self._windows.add(window)
+        try:
+            while self._followers:
+                try:
+                    self._read_up(self._position, window, self._deliver, self._read(self._position))
+                except DatabaseError as error:
+                    log.warning("events cannot be read; trying again", reason=error.detail)
+                    gevent.sleep(RETRY_SECONDS)
+                    window.open()
+                except NotKept:
+                    for follower in list(self._followers):
+                        follower.close(CloseCode.FAULT, "events were lost; reconnect and resume")
+                    return
+                else:
+                    return
+        finally:
+            self._windows.discard(window)
+            self._filling = None
+
+    def _read_up(
+        self,
+        position: int,
+        window: Window,
+        deliver: Callable[[Sequence[Numbered]], None],
+        page: Replay,
+        pause: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Deliver the events after ``position`` until the log meets the live ones; return where that is.
+
+        Nothing can come between the last delivery and the return.
+        """
+        while True:
+            events = [numbered(payload) for payload in page.payloads]
+            if not is_dense(events, position) or (not events and page.last_seq > position):
+                raise NotKept
+            if events:
+                deliver(events)
+                position = events[-1].seq
+            if position >= page.last_seq and (live := window.after(position)) is not None:
+                if live:
+                    deliver(live)
+                return position + len(live)
+            if events:
+                pause()
+            window.open()
+            page = self._read(position)
+
+    def _read(self, position: int) -> Replay:
+        return reads.replay(self._engine, self.conversation_id, position, PAGE)
+
+    def _deliver(self, events: Sequence[Numbered]) -> None:
+        """Send all followers events that follow on the room's position."""
+        together = b"".join(event.frame for event in events)
+        if not self._ahead:
+            for follower in self._followers:
+                follower.send(together)
+        else:
+            for follower in self._followers:
+                position = self._ahead.get(follower, 0)
+                follower.send(b"".join(e.frame for e in events if e.seq > position) if position else together)
+            last = events[-1].seq
+            self._ahead = {follower: position for follower, position in self._ahead.items() if position > last}
+        self._position = events[-1].seq

@@ -1,0 +1,106 @@
+"""The application: its routes, and the one place where errors become answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, request
+
+from chatq.realtime.hub import Hub
+from chatq.web import problems
+from chatq.web.answers import Answer, Header
+from chatq.web.conversations import Conversations
+from chatq.web.health import Health
+from chatq.web.intake import Intake
+from chatq.web.jobs import Jobs
+from chatq.web.messages import Messages
+from chatq.web.page import Page
+from chatq.web.requests import Environ
+from chatq.web.security import Gate, preflight
+from chatq.web.services import Services
+from chatq.web.websocket import add_websocket
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
+_HOTTEST = ("POST", "/api/messages")
+
+
+class App(Flask):
+    """Flask, with the gate in front of it, and the hottest route served without its dispatch."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__("chatq.web", static_folder=None)
+        self.url_map.merge_slashes = False
+        self.gate = Gate(services.settings)
+        self.hub = Hub(services.blocking_redis(), services.engine)
+        self._messages = Messages(services, Intake(services))
+        self.extensions["chatq.drain"] = self.hub.drain
+        self._add_routes(services)
+        self.register_error_handler(Exception, self._problem)
+
+    def wsgi_app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request."""
+        method = environ["REQUEST_METHOD"]
+        headers: list[Header] = []
+        try:
+            headers = self.gate.admit(environ)
+            answer = preflight(environ, headers)
+            if answer is None and (method, environ["PATH_INFO"]) == _HOTTEST:
+                answer = self._messages.post(environ)
+        except Exception as error:  # noqa: BLE001  # the last one who can answer
+            answer = problems.problem(error, method)
+        if answer is None:
+            return super().wsgi_app(environ, _adding(headers, start_response) if headers else start_response)
+        return answer.with_headers(headers)(environ, start_response)
+
+    def make_response(self, rv: Any) -> Response:
+        """Turn what a view returned into Flask's kind of answer."""
+        if isinstance(rv, Answer):
+            return Response(rv.body, rv.status, rv.headers)
+        return super().make_response(rv)
+
+    def _add_routes(self, services: Services) -> None:
+        messages, conversations = self._messages, Conversations(services)
+        jobs, health, page = Jobs(services), Health(services), Page()
+        for method, path, view in (
+            ("GET", "/", page.show),
+            ("GET", "/healthz", health.live),
+            ("GET", "/readyz", health.ready),
+            ("GET", "/problems/<code>", problems.page),
+            ("GET", "/api/messages/<message_id>", messages.show),
+            ("PATCH", "/api/messages/<message_id>", messages.change),
+            ("DELETE", "/api/messages/<message_id>", messages.delete),
+            ("GET", "/api/conversations", conversations.index),
+            ("GET", "/api/conversations/<conversation_id>/messages", conversations.page),
+            ("GET", "/api/jobs/<job_id>", jobs.show),
+        ):
+            self.add_url_rule(path, f"{method} {path}", view, methods=[method])
+        path = _HOTTEST[1]
+        self.add_url_rule(path, f"POST {path}", self._post_through_flask, methods=["POST"])
+        add_websocket(self, self.hub, self.gate, services)
+
+    def _post_through_flask(self) -> Answer:
+        """Serve the hottest route where a path is spelled in another way, and tell Flask that it exists."""
+        return self._messages.post(request.environ)
+
+    def _problem(self, error: Exception) -> Answer:
+        return problems.problem(error, request.method)
+
+
+def create_app(services: Services) -> App:
+    """Return the application of one process; it connects when it is first asked."""
+    return App(services)
+
+
+def drain(app: App) -> None:
+    """Tell every socket to reconnect elsewhere; does not wait."""
+    app.hub.drain()
+
+
+def _adding(headers: list[Header], start_response: StartResponse) -> StartResponse:
+    def start(status: str, own: list[Header], exc_info: Any = None, /) -> Any:
+        return start_response(status, own + headers, exc_info)
+
+    return start

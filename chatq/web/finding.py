@@ -1,0 +1,93 @@
+"""What is known of a message or a job, wherever it is: in the database, or still in Redis."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from redis import Redis
+
+from chatq.domain.jobs import SendMessage
+from chatq.domain.messages import Message
+from chatq.errors import JobRefused, UnknownMessage
+from chatq.queue import keys
+from chatq.queue.codec import decode_job
+from chatq.queue.connection import translated
+from chatq.store import reads
+from chatq.web.services import Services
+
+State = Literal["queued", "persisted", "failed", "deleted"]
+
+_WAITING = frozenset((b"queued", b"started", b"scheduled", b"deferred"))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where a message stands."""
+
+    state: State
+    message: Message | None = None
+    conversation_id: str | None = None
+    error: str | None = None
+    """Why it failed."""
+
+
+def find(services: Services, message_id: str, *, failed: bool = True) -> Known:
+    """Return where a message stands; with ``failed`` false, one that failed counts as unknown.
+
+    Raises:
+        UnknownMessage: there is none with this id.
+        RedisError: it is not in the database, and Redis cannot be asked.
+        DatabaseError: the database cannot be asked.
+    """
+    known = _stored(services, message_id) or _waiting(services.redis, message_id)
+    if known is None or known.state == "failed":
+        # It may have left Redis for the database between the two looks.
+        known = _stored(services, message_id) or _failure(services, message_id) or known
+    if known is None or (known.state == "failed" and not failed):
+        raise UnknownMessage
+    return known
+
+
+def _stored(services: Services, message_id: str) -> Known | None:
+    message = reads.find_message(services.engine, message_id)
+    if message is None:
+        return None
+    state: State = "persisted" if message.deleted_at is None else "deleted"
+    return Known(state, message, message.conversation_id)
+
+
+def _failure(services: Services, message_id: str) -> Known | None:
+    reason = reads.find_failure(services.engine, message_id)
+    return None if reason is None else Known("failed", error=reason)
+
+
+def _waiting(redis: Redis, message_id: str) -> Known | None:
+    """Return what Redis knows of the job that makes the message: it has the message's id."""
+    with translated():
+        found = redis.hmget(keys.job(message_id), "status", "data", "exc_info")
+    status, data, trace = cast("list[bytes | None]", found)
+    if status is None or data is None:
+        return None
+    try:
+        job = decode_job(data)
+    except JobRefused:
+        return None
+    if not isinstance(job, SendMessage):
+        return None
+    if status in _WAITING:
+        return Known("queued", conversation_id=job.conversation_id)
+    return Known("failed", error=last_line(trace) or "The message's job was cancelled.")
+
+
+def last_line(trace: bytes | None) -> str | None:
+    """Return the last line of a job's traceback as RQ keeps it, or None."""
+    if not trace:
+        return None
+    try:
+        text = zlib.decompress(trace).decode(errors="replace")
+    except zlib.error:
+        text = trace.decode(errors="replace")
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else None

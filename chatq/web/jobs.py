@@ -1,0 +1,118 @@
+"""Jobs: what became of one."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, cast
+
+from redis import Redis
+from rq.exceptions import DeserializationError, NoSuchJobError
+from rq.job import JobStatus
+
+from chatq.domain.clock import render
+from chatq.domain.jobs import FUNCTION_PREFIX, MESSAGE_FUNCTIONS, NAMES
+from chatq.errors import UnknownJob
+from chatq.queue import keys
+from chatq.queue.connection import translated
+from chatq.queue.jobs import ChatqJob
+from chatq.store import reads
+from chatq.web.answers import Answer, json_answer
+from chatq.web.finding import last_line
+from chatq.web.requests import check_client_id
+from chatq.web.services import Services
+
+_MADE_BY = {
+    "newMessage": "sendMessage",
+    "messageEdited": "editMessage",
+    "messageDeleted": "deleteMessage",
+    "messageStatus": "updateMessageStatus",
+}
+"""The job that makes each type of event."""
+
+_TRIED = frozenset((JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED))
+"""States in which the last attempt is not counted among the retries yet."""
+
+
+class Jobs:
+    """The routes under ``/api/jobs``."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def show(self, job_id: str) -> Answer:
+        """Tell what became of a job; of a message's job that is done, its event tells."""
+        check_client_id("jobId", job_id)
+        document = _in_redis(self._services.redis, job_id)
+        if document is None:
+            document = _in_database(self._services, job_id)
+        return json_answer(document)
+
+
+def _in_redis(redis: Redis, job_id: str) -> dict[str, Any] | None:
+    job = ChatqJob(job_id, connection=redis)
+    with translated():
+        try:
+            job.refresh()  # type: ignore[no-untyped-call]  # RQ types it not
+        except NoSuchJobError:
+            return None
+        error = _error(redis, job)
+    status = job.get_status(refresh=False)
+    return {
+        "jobId": job_id,
+        "name": _name(job),
+        "state": status.value,
+        "attempts": (job.number_of_retries or 0) + (1 if status in _TRIED else 0),
+        "createdAt": _time(job.created_at),
+        "enqueuedAt": _time(job.enqueued_at),
+        "startedAt": _time(job.started_at),
+        "endedAt": _time(job.ended_at),
+        "error": error,
+    }
+
+
+def _in_database(services: Services, job_id: str) -> dict[str, Any]:
+    trace = reads.find_job(services.engine, job_id)
+    if trace is None:
+        raise UnknownJob
+    return {
+        "jobId": job_id,
+        "name": _MADE_BY.get(trace.event_type or ""),
+        "state": "failed" if trace.event_type is None else "finished",
+        "attempts": None,
+        "createdAt": None,
+        "enqueuedAt": None,
+        "startedAt": None,
+        "endedAt": trace.ended_at,
+        "error": trace.reason,
+    }
+
+
+def _name(job: ChatqJob) -> str | None:
+    """Return the job's name as it was asked for; None if its data cannot be read."""
+    try:
+        function = job.func_name or ""
+    except DeserializationError:
+        return None
+    if function in MESSAGE_FUNCTIONS:
+        return NAMES[MESSAGE_FUNCTIONS[function]]
+    if not function.startswith(FUNCTION_PREFIX):
+        return function
+    name = function.removeprefix(FUNCTION_PREFIX)
+    return re.sub(r"_([a-z])", lambda match: match.group(1).upper(), name)
+
+
+def _error(redis: Redis, job: ChatqJob) -> str | None:
+    """Return the last line of the last attempt's traceback: RQ's workers keep it apart, chatq's in the job."""
+    try:
+        result = job.latest_result()
+    except ValueError:
+        # A result that is not JSON was not made by chatq.
+        result = None
+    if result is not None and result.exc_string:
+        return last_line(result.exc_string.encode())
+    return last_line(cast("bytes | None", redis.hget(keys.job(job.id), "exc_info")))
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else render(moment)

@@ -1,0 +1,140 @@
+"""Messages: send one, ask after it, change it, delete it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from flask import request
+
+from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
+from chatq.domain.messages import Content, check_size, max_document_bytes
+from chatq.domain.wire import Wire, convert, decode, parse
+from chatq.errors import FieldProblem, Forbidden, InvalidFields, MessageDeleted
+from chatq.web.answers import Answer, json_answer
+from chatq.web.finding import Known, find
+from chatq.web.intake import Intake, accepted_answer
+from chatq.web.requests import (
+    KEY_HEADER,
+    NOBODY,
+    USER_HEADER,
+    Environ,
+    caller,
+    check_message_id,
+    idempotency_key,
+    read_body,
+)
+from chatq.web.services import Services
+
+
+class NewContent(Wire):
+    """What a message is to say from now on."""
+
+    content: Content
+
+
+class NewStatus(Wire):
+    """How far the caller has come with a conversation."""
+
+    status: Annotated[Literal["delivered", "read"], msgspec.Meta(description="delivered or read")]
+
+
+class Messages:
+    """The routes under ``/api/messages``."""
+
+    def __init__(self, services: Services, intake: Intake) -> None:
+        self._services = services
+        self._intake = intake
+        self._max_content = services.settings.max_content_bytes
+        self._max_body = max_document_bytes(self._max_content)
+
+    def post(self, environ: Environ) -> Answer:
+        """Accept a message; nothing here touches the database.
+
+        Raises:
+            ChatqError: as the answer's problem document says it.
+        """
+        job = decode(read_body(environ, self._max_body), SendMessage)
+        data = job.message_data
+        check_size(data.content, data.metadata, self._max_content)
+        if data.created_at is not None:
+            raise InvalidFields([FieldProblem("messageData.createdAt", "is for imports only (`chatq enqueue`)")])
+        _fill_sender(job, caller(environ))
+        _fill_client_id(job, idempotency_key(environ))
+        return accepted_answer(self._intake.accept(job))
+
+    def show(self, message_id: str) -> Answer:
+        """Tell what became of a message."""
+        known = find(self._services, check_message_id(message_id))
+        document: dict[str, Any] = {"messageId": message_id, "state": known.state}
+        if known.message is not None:
+            document["message"] = known.message
+        if known.error is not None:
+            document["error"] = known.error
+        return json_answer(document)
+
+    def change(self, message_id: str) -> Answer:
+        """Accept new content for a message, or how far the caller has read."""
+        check_message_id(message_id)
+        environ = request.environ
+        change = read_change(parse(read_body(environ, self._max_body)))
+        user, key = caller(environ) or NOBODY, idempotency_key(environ)
+        if isinstance(change, NewContent):
+            check_size(change.content, None, self._max_content)
+        known = self._existing(message_id)
+        job: MessageJob
+        if isinstance(change, NewContent):
+            if known.state == "deleted":
+                raise MessageDeleted
+            job = EditMessage(message_id=message_id, content=change.content, conversation_id=known.conversation_id)
+        else:
+            job = UpdateMessageStatus(
+                message_id=message_id, status=change.status, user_id=user, conversation_id=known.conversation_id
+            )
+        return accepted_answer(self._intake.accept(job, key), "change")
+
+    def delete(self, message_id: str) -> Answer:
+        """Accept that a message is deleted; a second time has no effect."""
+        check_message_id(message_id)
+        caller(request.environ)
+        key = idempotency_key(request.environ)
+        known = self._existing(message_id)
+        job = DeleteMessage(message_id=message_id, conversation_id=known.conversation_id)
+        return accepted_answer(self._intake.accept(job, key), "deletion")
+
+    def _existing(self, message_id: str) -> Known:
+        return find(self._services, message_id, failed=False)
+
+
+def read_change(document: object) -> NewContent | NewStatus:
+    """Return what a PATCH asks for.
+
+    Raises:
+        InvalidFields: it asks for neither of the two, for both, or for what cannot be.
+    """
+    if isinstance(document, dict):
+        if "content" in document and "status" in document:
+            raise InvalidFields(
+                [FieldProblem("", "content and status are two changes: send a request for each of them")]
+            )
+        if "status" in document:
+            return convert(document, NewStatus)
+        if "content" not in document:
+            raise InvalidFields([FieldProblem("", "content or status is missing")])
+    return convert(document, NewContent)
+
+
+def _fill_sender(job: SendMessage, user: str | None) -> None:
+    data = job.message_data
+    if data.sender_id is None:
+        data.sender_id = user or NOBODY
+    elif user is not None and user != data.sender_id:
+        raise Forbidden(f"{USER_HEADER} is {user!r}, who may not send as {data.sender_id!r}.")
+
+
+def _fill_client_id(job: SendMessage, key: str | None) -> None:
+    data = job.message_data
+    if data.client_message_id is None:
+        data.client_message_id = key
+    elif key is not None and key != data.client_message_id:
+        raise InvalidFields([FieldProblem(KEY_HEADER, "differs from messageData.clientMessageId")])

@@ -1,0 +1,147 @@
+"""What a request says: its body, who sends it, and its parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from werkzeug.datastructures import MultiDict
+
+from chatq.domain.ids import is_client_id, is_uuid
+from chatq.errors import (
+    FieldProblem,
+    InvalidFields,
+    MalformedJson,
+    RequestTimeout,
+    TooLarge,
+    UnsupportedMediaType,
+)
+
+Environ = dict[str, Any]
+
+USER_HEADER = "X-Chatq-User"
+KEY_HEADER = "Idempotency-Key"
+NOBODY = "dev"
+"""Who sends a request of development mode that names nobody."""
+
+_CLIENT_ID = "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ -"
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
+
+
+def read_body(environ: Environ, limit: int) -> bytes:
+    """Return the body of a request that carries JSON, ``limit`` bytes at most.
+
+    Raises:
+        UnsupportedMediaType: it says that it carries something else.
+        TooLarge: it is larger; what its header says to be larger is not read.
+        MalformedJson: there is no body, or it ends early.
+        RequestTimeout: it does not arrive.
+    """
+    kind = environ.get("CONTENT_TYPE")
+    if kind and kind != "application/json":
+        _check_media_type(kind)
+    try:
+        length = environ.get("CONTENT_LENGTH")
+        if length:
+            return _read_exactly(environ, int(length), limit)
+        # Without either header a request has no body, and waiting for one would take for ever.
+        body: bytes = environ["wsgi.input"].read(limit + 1) if "HTTP_TRANSFER_ENCODING" in environ else b""
+    except OSError as error:
+        raise RequestTimeout(f"The body did not arrive: {error}.") from error
+    if len(body) > limit:
+        raise TooLarge(f"The request is larger than {limit} bytes.")
+    if not body:
+        raise MalformedJson("The request has no body.")
+    return body
+
+
+def _read_exactly(environ: Environ, length: int, limit: int) -> bytes:
+    if length > limit:
+        raise TooLarge(f"The request has {length} bytes; at most {limit} are allowed.")
+    body: bytes = environ["wsgi.input"].read(length)
+    if len(body) < length:
+        raise MalformedJson("The body ends before its Content-Length.")
+    if not body:
+        raise MalformedJson("The request has no body.")
+    return body
+
+
+def _check_media_type(kind: str) -> None:
+    name = kind.partition(";")[0].strip().lower()
+    if name != "application/json" and not (name.startswith("application/") and name.endswith("+json")):
+        raise UnsupportedMediaType(f"The body is {name[:100]!r}; application/json is understood here.")
+
+
+def caller(environ: Environ) -> str | None:
+    """Return the user that the request's header names, or None.
+
+    Raises:
+        InvalidFields: it names something that is no user's id.
+    """
+    user: str | None = environ.get("HTTP_X_CHATQ_USER")
+    if user is not None and not is_client_id(user):
+        raise InvalidFields([FieldProblem(USER_HEADER, _CLIENT_ID)])
+    return user
+
+
+def idempotency_key(environ: Environ) -> str | None:
+    """Return the id under which the client repeats this request, or None.
+
+    It may stand in quotation marks, as draft-ietf-httpapi-idempotency-key-header has it.
+
+    Raises:
+        InvalidFields: it is no id.
+    """
+    key: str | None = environ.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None:
+        return None
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not is_client_id(key):
+        raise InvalidFields([FieldProblem(KEY_HEADER, _CLIENT_ID)])
+    return key
+
+
+def check_message_id(message_id: str) -> str:
+    """Return the id from a request's path.
+
+    Raises:
+        InvalidFields: it is no UUID in canonical spelling.
+    """
+    if not is_uuid(message_id):
+        raise InvalidFields([FieldProblem("messageId", "must be a UUID in lower case with hyphens")])
+    return message_id
+
+
+def check_client_id(field: str, value: str) -> str:
+    """Return an id, named ``field``, from a request's path.
+
+    Raises:
+        InvalidFields: it is no id that a client may choose.
+    """
+    if not is_client_id(value):
+        raise InvalidFields([FieldProblem(field, _CLIENT_ID)])
+    return value
+
+
+def read_numbers(query: MultiDict[str, str], allowed: Iterable[str]) -> dict[str, int]:
+    """Return a query's parameters, each a whole number that is 0 or more.
+
+    Raises:
+        InvalidFields: naming each that is no such number, is there twice, or is not ``allowed``.
+    """
+    numbers: dict[str, int] = {}
+    problems: list[FieldProblem] = []
+    for name, values in query.lists():
+        if name not in allowed:
+            problems.append(FieldProblem(name[:100], "is not a known parameter"))
+        elif len(values) > 1:
+            problems.append(FieldProblem(name, "is there more than once"))
+        elif not _NUMBER.match(values[0]):
+            problems.append(FieldProblem(name, "must be a whole number, 0 or more"))
+        else:
+            numbers[name] = int(values[0])
+    if problems:
+        raise InvalidFields(problems)
+    return numbers

@@ -1,0 +1,94 @@
+"""The address of the websocket: the handshake, and what Flask-Sock needs to serve it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import flask_sock
+from flask import Flask, request
+
+from chatq.domain.messages import max_document_bytes
+from chatq.errors import ChatqError, OriginRefused, RequestRefused, UpgradeRequired
+from chatq.realtime.connection import Connection
+from chatq.realtime.frames import CloseCode
+from chatq.realtime.hub import Hub
+from chatq.realtime.session import Session
+from chatq.web.requests import Environ
+from chatq.web.security import Gate
+from chatq.web.services import Services
+
+if TYPE_CHECKING:
+    from gevent.socket import socket as Socket  # noqa: N812  # a class by a lower-case name
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class Server:
+    """What Flask-Sock hands to a route: a connection whose handshake is done.
+
+    Takes the place of simple-websocket's class of this name, which has a thread for each socket, writes
+    without a lock, ignores what the kernel did not take, and bounds nothing.
+    """
+
+    mode = "gunicorn"
+    """Tells Flask-Sock how the request ends: the socket is not gunicorn's any more."""
+
+    def __init__(self, environ: Environ, *, max_message_bytes: int) -> None:
+        self.connection = Connection(shake_hands(environ), max_message_bytes)
+
+    def close(self) -> None:
+        """Do nothing: the session has ended its connection."""
+
+
+# Flask-Sock offers no other way to choose its server.
+flask_sock.Server = Server
+
+
+def add_websocket(app: Flask, hub: Hub, gate: Gate, services: Services) -> None:
+    """Add the route ``/ws``."""
+    limit = max_document_bytes(services.settings.max_content_bytes)
+    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_bytes": limit}
+    sock: Any = flask_sock.Sock(app)
+
+    def serve(server: Server) -> None:
+        try:
+            gate.check_origin(request.environ)
+        except OriginRefused as error:
+            # A page does not get to see the status of a handshake, but it does see a close code.
+            server.connection.close(CloseCode.FORBIDDEN, error.detail)
+        Session(server.connection, hub, services.engine, services.redis).run()
+
+    sock.route("/ws")(serve)
+
+
+def shake_hands(environ: Environ) -> Socket:
+    """Accept a websocket handshake (RFC 6455, section 4.2) and return the socket, which is nobody else's now.
+
+    No extension and no subprotocol is agreed to.
+
+    Raises:
+        UpgradeRequired: it asks for another version of the protocol.
+        RequestRefused: its key is none.
+        ChatqError: the server does not hand its sockets out.
+    """
+    if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13":
+        raise UpgradeRequired("Version 13 of the websocket protocol is spoken here.")
+    key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "")
+    try:
+        nonce = base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        nonce = b""
+    if len(nonce) != 16:
+        raise RequestRefused("Sec-WebSocket-Key must be 16 bytes in base64.")
+    socket: Socket | None = environ.get("gunicorn.socket")
+    if socket is None:
+        raise ChatqError("Websockets need chatq's own server: `chatq api`.")
+    accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest())
+    socket.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+    return socket
