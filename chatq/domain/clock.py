@@ -6,8 +6,11 @@ onto the wire without conversion, and compares equal after a round trip.
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 
 
 def timestamp(seconds: float | None = None) -> str:
@@ -21,16 +24,27 @@ def render(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
 
 
+def moment(text: str) -> datetime:
+    """Return the moment that ``text``, an RFC 3339 time with an offset, names.
+
+    Raises:
+        ValueError: ``text`` is no such time, or not within the years 1 to 9999 of UTC.
+    """
+    if not _RFC_3339.match(text):
+        raise ValueError(f"{text!r} is no RFC 3339 time with an offset")
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is not within the years 1 to 9999 of UTC") from None
+
+
 def seconds(text: str) -> float:
     """Return the seconds since the epoch that ``text``, an RFC 3339 time with an offset, names.
 
     Raises:
         ValueError: ``text`` is no such time.
     """
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"no offset from UTC in {text!r}")
-    return moment.timestamp()
+    return moment(text).timestamp()
 
 
 def normal(text: str) -> str:
@@ -39,13 +53,13 @@ def normal(text: str) -> str:
     Raises:
         ValueError: ``text`` is no such time.
     """
-    return timestamp(seconds(text))
+    return render(moment(text))
 
 
 def is_time(text: str) -> bool:
     """Tell whether ``text`` is an RFC 3339 time with an offset that chatq can store."""
     try:
         normal(text)
-    except (ValueError, OverflowError, OSError):
+    except ValueError:
         return False
     return True

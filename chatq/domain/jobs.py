@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from chatq.domain.clock import is_time
-from chatq.domain.messages import Content, MessageData
+from chatq.domain.messages import Content, MessageData, find_metadata_problem
 from chatq.domain.wire import ClientId, MessageId, Wire, convert
 from chatq.errors import FieldProblem, InvalidFields
 
@@ -94,10 +94,10 @@ NAMES: dict[type[MessageJob], str] = {kind: name for name, kind in MESSAGE_JOBS.
 
 
 def check_message_job(job: MessageJob) -> MessageJob:
-    """Return ``job`` after checking what the types alone do not say: that times are times.
+    """Return ``job`` after checking what the types alone do not say: that times are times, and how deep metadata go.
 
     Raises:
-        InvalidFields: naming each that is none.
+        InvalidFields: naming each field that is wrong.
     """
     times = {"expiresAt": job.expires_at}
     if isinstance(job, SendMessage):
@@ -107,6 +107,8 @@ def check_message_job(job: MessageJob) -> MessageJob:
         for name, text in times.items()
         if text is not None and not is_time(text)
     ]
+    if isinstance(job, SendMessage) and (problem := find_metadata_problem(job.message_data.metadata)):
+        problems.append(FieldProblem("messageData.metadata", problem))
     if problems:
         raise InvalidFields(problems)
     return job

@@ -128,7 +128,7 @@ def decode_job(data: bytes) -> MessageJob:
     if head > 0 and (kind := _KIND.get(data[: head + 9])) is not None:
         try:
             return check_message_job(_decoders[kind].decode(memoryview(data)[head + 9 : -1]))
-        except (msgspec.MsgspecError, UnicodeError, InvalidFields):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, InvalidFields):
             # The slow way says what is wrong.
             pass
     return _decode_slowly(data)
