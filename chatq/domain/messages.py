@@ -11,6 +11,8 @@ import msgspec
 from chatq.domain.wire import EXPLAIN, ClientId, Wire, encode
 from chatq.errors import FieldProblem, InvalidFields, TooLarge
 
+DEVELOPMENT_USER = "dev"
+"""Who did it, where nobody is named."""
 MAX_METADATA_BYTES = 16384
 """Limit of a message's ``metadata``, as JSON."""
 MAX_METADATA_DEPTH = 64

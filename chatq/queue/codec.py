@@ -23,6 +23,7 @@ from chatq.domain.jobs import (
     check_message_job,
     function_name,
 )
+from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.domain.wire import convert, encode, parse
 from chatq.errors import InvalidFields, JobRefused, MalformedJson, UnregisteredJob
 
@@ -90,14 +91,15 @@ def message_id_of(job: SendMessage, job_id: str | None) -> str:
     running it again gives the same message.
     """
     data = job.message_data
+    sender = data.sender_id or DEVELOPMENT_USER
     if data.client_message_id is not None:
-        return computed_id(job.conversation_id, data.sender_id or "", data.client_message_id)
+        return computed_id(job.conversation_id, sender, data.client_message_id)
     if job_id is None:
         return new_id(job.conversation_id)
     if is_uuid(job_id) and job_id[14] == "7" and lane_of_id(job_id, 4096) == lane_of(job.conversation_id, 4096):
         return job_id
     # '/' is in no client id, so nothing that a client chooses can give the same message.
-    return computed_id(job.conversation_id, data.sender_id or "", f"rq/{job_id}")
+    return computed_id(job.conversation_id, sender, f"rq/{job_id}")
 
 
 def computed_about(message_id: str, name: str, client_id: str) -> str:

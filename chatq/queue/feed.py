@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from chatq.domain.jobs import MessageJob, SendMessage, read_message_job
-from chatq.domain.messages import check_size
+from chatq.domain.messages import DEVELOPMENT_USER, check_size
 from chatq.domain.wire import parse
 from chatq.errors import BadUsage, ChatqError, FieldProblem, InvalidFields, Overloaded, RequestRefused
 from chatq.queue.codec import QueuedJob, prepare
@@ -21,7 +21,6 @@ from chatq.queue.edge import Accepted, Edge
 AT_ONCE = 1000
 MAX_LINE_BYTES = 1 << 20
 MAX_PAUSE_SECONDS = 2
-DEVELOPMENT_USER = "dev"
 
 
 @dataclass(slots=True)

@@ -22,11 +22,8 @@ from chatq.domain.events import (
     to_payload,
 )
 from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
-from chatq.domain.messages import Message, Status
+from chatq.domain.messages import DEVELOPMENT_USER, Message, Status
 from chatq.domain.wire import encode
-
-DEVELOPMENT_USER = "dev"
-"""Who did it, where nobody is named."""
 
 Row = dict[str, Any]
 

@@ -20,9 +20,9 @@ from sqlalchemy import (
 )
 
 from chatq.domain.jobs import SendMessage, UpdateMessageStatus
-from chatq.domain.messages import Message
+from chatq.domain.messages import DEVELOPMENT_USER, Message
 from chatq.domain.wire import encode, parse
-from chatq.store.ledger import DEVELOPMENT_USER, Conversation, Ledger, Member, Published, Stored, Work
+from chatq.store.ledger import Conversation, Ledger, Member, Published, Stored, Work
 from chatq.store.tables import conversations, events, members, messages
 
 _NEW_CONVERSATION = text(
