@@ -184,6 +184,6 @@ class Lanes:
 
 def _claims(jobs: list[list[bytes]]) -> list[Claim]:
     return [
-        Claim(job_id.decode(), data, created.decode(), int(attempts or 0), meta)
+        Claim(job_id.decode(), data, created.decode("utf-8", "replace"), int(attempts or 0), meta)
         for job_id, data, created, attempts, meta in jobs
     ]

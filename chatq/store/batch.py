@@ -23,6 +23,7 @@ from chatq.store.ledger import Ledger, Outcome, Row, Work
 from chatq.store.loading import load
 from chatq.store.reads import ping
 from chatq.store.saving import record_failures, save
+from chatq.store.tables import MAX_JOB_ID
 
 FindWaiting = Callable[[set[str]], set[str]]
 """Given ids of messages, returns those that wait to be stored."""
@@ -177,12 +178,15 @@ def refusal_row(
     conversation_id: str | None = None,
     sender_id: str | None = None,
 ) -> Row:
-    """Return the row of ``failures`` for a job of which only this is known."""
+    """Return the row of ``failures`` for a job of which only this is known.
+
+    Whatever the job holds, the row can be stored: reasons quote it.
+    """
     return {
-        "job_id": job_id,
+        "job_id": job_id[:MAX_JOB_ID],
         "message_id": message_id,
         "conversation_id": conversation_id,
         "sender_id": sender_id,
-        "reason": reason,
+        "reason": reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),
         "created_at": timestamp(),
     }

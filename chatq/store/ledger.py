@@ -25,6 +25,9 @@ from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessag
 from chatq.domain.messages import DEVELOPMENT_USER, Message, Status
 from chatq.domain.wire import encode
 
+EXPIRED = "expired"
+"""Reason of a job that was not done in time."""
+
 Row = dict[str, Any]
 
 
@@ -40,6 +43,8 @@ class Work:
     """When it was accepted."""
     last_attempt: bool = False
     """Whether it has failed for good if the database objects to it once more."""
+    expired: bool = False
+    """Whether it may not be done any more, unless it was done before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,8 @@ class Ledger:
             return Outcome((before,))
         if isinstance(work.job, SendMessage):
             return self._send(work, work.job)
+        if work.expired:
+            return Outcome(failure=EXPIRED)
         stored = self.messages.get(work.message_id)
         if stored is None:
             return Outcome(missing=True)
@@ -135,6 +142,8 @@ class Ledger:
         stored = self.messages.get(work.message_id)
         if stored is not None:
             return _repeat(stored, job)
+        if work.expired:
+            return Outcome(failure=EXPIRED)
         conversation = self.conversations[job.conversation_id]
         sender = data.sender_id or DEVELOPMENT_USER
         message = Message(

@@ -28,6 +28,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from chatq.domain.clock import render
 
+MAX_JOB_ID = 128
+"""How long the id of a job may be; RQ's clients may choose longer ones."""
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -104,7 +107,7 @@ events = Table(
     Column("seq", _big(), primary_key=True, autoincrement=False),
     Column("type", String(16), nullable=False),
     Column("message_id", _id(36), nullable=False),
-    Column("job_id", _id(128), nullable=False, unique=True, comment="the RQ job that made it"),
+    Column("job_id", _id(MAX_JOB_ID), nullable=False, unique=True, comment="the RQ job that made it"),
     Column("payload", Text, nullable=False, comment="the websocket frame, JSON"),
     Column("created_at", Timestamp, nullable=False),
     Index(None, "message_id"),
@@ -126,7 +129,7 @@ members = Table(
 failures = Table(
     "failures",
     metadata,
-    Column("job_id", _id(128), primary_key=True),
+    Column("job_id", _id(MAX_JOB_ID), primary_key=True),
     Column("message_id", _id(36)),
     Column("conversation_id", _id(128)),
     Column("sender_id", _id(128)),

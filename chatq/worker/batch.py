@@ -10,22 +10,21 @@ import redis
 import structlog
 from sqlalchemy import Engine
 
-from chatq.domain.clock import seconds
+from chatq.domain.clock import normal, seconds, timestamp
 from chatq.domain.events import MessageFailed, to_payload
-from chatq.domain.jobs import SendMessage
+from chatq.domain.jobs import MessageJob, SendMessage
 from chatq.errors import JobRefused
 from chatq.queue import keys
 from chatq.queue.codec import decode_job, message_id_of
 from chatq.queue.lanes import Claim, Ended, Finish, Held
 from chatq.queue.retry import MAX_ATTEMPTS, backoff
 from chatq.queue.watching import find_waiting
-from chatq.store.batch import apply_batch, apply_suspects, failure_row, refusal_row
-from chatq.store.ledger import Outcome, Row, Work
+from chatq.store.batch import apply_batch, apply_suspects, refusal_row
+from chatq.store.ledger import EXPIRED, Outcome, Row, Work
+from chatq.store.tables import MAX_JOB_ID
 
 FAILURE_SECONDS = 365 * 24 * 3600
 """How long a failed job rests in RQ's registry, unless someone retries or deletes it."""
-EXPIRED = "expired"
-"""Reason of a job that was not done in time."""
 
 log = structlog.get_logger("chatq.worker")
 
@@ -79,7 +78,7 @@ class Batch:
 
     def _read(self, claim: Claim) -> None:
         try:
-            job = decode_job(claim.data)
+            job = _decode(claim)
         except JobRefused as error:
             log.warning("job refused", job_id=claim.job_id, reason=error.detail)
             self._refused.append(refusal_row(claim.job_id, error.detail))
@@ -87,10 +86,9 @@ class Batch:
             return
         message_id = message_id_of(job, claim.job_id) if isinstance(job, SendMessage) else job.message_id
         last = claim.attempts + 1 >= MAX_ATTEMPTS
-        work = Work(claim.job_id, message_id, job, claim.created_at, last_attempt=last)
-        if job.expires_at is not None and seconds(job.expires_at) <= time.time():
-            self._expire(work)
-        elif not isinstance(job, SendMessage) and message_id in self._retried:
+        expired = job.expires_at is not None and seconds(job.expires_at) <= time.time()
+        work = Work(claim.job_id, message_id, job, _accepted_at(claim), last_attempt=last, expired=expired)
+        if not expired and not isinstance(job, SendMessage) and message_id in self._retried:
             # Others may wait behind this message already, and go first.
             self._wait_behind(work)
         else:
@@ -101,7 +99,10 @@ class Batch:
 
     def _end(self, work: Work, outcome: Outcome) -> None:
         attempt = self._attempts[work.job_id] + 1
-        if outcome.failure is not None:
+        if outcome.failure == EXPIRED:
+            self._finish.ended.append(Ended(work.job_id, "gone", message_id=_remembered(work)))
+            self._tell_sender(work, EXPIRED)
+        elif outcome.failure is not None:
             log.error("job failed", job_id=work.job_id, attempt=attempt, reason=outcome.failure)
             self._finish.ended.append(_failed(work.job_id, _trace(outcome), _remembered(work)))
             self._tell_sender(work, outcome.failure)
@@ -116,11 +117,6 @@ class Batch:
         else:
             self._finish.done.append(work.job_id)
 
-    def _expire(self, work: Work) -> None:
-        self._refused.append(failure_row(work, EXPIRED))
-        self._finish.ended.append(Ended(work.job_id, "gone", message_id=_remembered(work)))
-        self._tell_sender(work, EXPIRED)
-
     def _wait_behind(self, work: Work) -> None:
         self._finish.ended.append(Ended(work.job_id, "behind", at=time.time(), message_id=work.message_id))
 
@@ -129,6 +125,20 @@ class Batch:
             client_id = work.job.message_data.client_message_id
             event = MessageFailed(message_id=work.message_id, client_message_id=client_id, reason=reason)
             self._finish.publish.append((keys.user_channel(sender), to_payload(event).encode()))
+
+
+def _decode(claim: Claim) -> MessageJob:
+    if len(claim.job_id) > MAX_JOB_ID:
+        raise JobRefused(f"The job's id has more than {MAX_JOB_ID} characters.")
+    return decode_job(claim.data)
+
+
+def _accepted_at(claim: Claim) -> str:
+    try:
+        # RQ's clients write more digits than chatq keeps.
+        return normal(claim.created_at)
+    except ValueError:
+        return timestamp()
 
 
 def _remembered(work: Work) -> str:
