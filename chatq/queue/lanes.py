@@ -83,6 +83,7 @@ class Lanes:
         self._client = client
         self.count = count
         self._worker = worker_name
+        self._worker_key = f"{keys.RQ}:worker:{worker_name}"
         self._token = uuid4().hex
         self.unrouted = 0
         """How many jobs of plain RQ clients waited when a lane was last looked for."""
@@ -92,7 +93,14 @@ class Lanes:
         answer = run(
             self._client,
             "take",
-            [keys.DOORBELL, keys.ROTATION, f"{keys.RQ}:suspended", keys.queue(keys.MESSAGES), keys.BEHIND],
+            [
+                keys.DOORBELL,
+                keys.ROTATION,
+                f"{keys.RQ}:suspended",
+                keys.queue(keys.MESSAGES),
+                keys.BEHIND,
+                self._worker_key,
+            ],
             self._common(batch),
         )
         lane, epoch, jobs, self.unrouted = answer
@@ -126,7 +134,7 @@ class Lanes:
                         f"{keys.RQ}:scheduled:{name}",
                         keys.JOB,
                         keys.SEEN,
-                        f"{keys.RQ}:worker:{self._worker}",
+                        self._worker_key,
                         f"{keys.RQ}:deferred:{name}",
                         keys.BEHIND,
                         keys.queue(name),
@@ -165,7 +173,7 @@ class Lanes:
     def _claim_more(self, held: Held, batch: int) -> tuple[Sequence[str], Sequence[Argument]]:
         turn_over = time.monotonic() - held.since > TURN_SECONDS
         arguments = [*self._common(batch), held.lane, int(turn_over)]
-        return [keys.DOORBELL, f"{keys.RQ}:suspended"], arguments
+        return [keys.DOORBELL, f"{keys.RQ}:suspended", self._worker_key], arguments
 
     def _common(self, batch: int) -> list[Argument]:
         now = time.time()

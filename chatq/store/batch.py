@@ -18,9 +18,8 @@ from chatq.domain.clock import timestamp
 from chatq.domain.jobs import SendMessage
 from chatq.errors import DatabaseUnavailable
 from chatq.store.engine import first_line, is_missing_table, is_outage, writing
-from chatq.store.fence import check_epoch
-from chatq.store.ledger import Ledger, Outcome, Row, Work
-from chatq.store.loading import load
+from chatq.store.ledger import Ledger, Outcome, Published, Row, Work
+from chatq.store.loading import load, pass_fence
 from chatq.store.reads import ping
 from chatq.store.saving import record_failures, save
 from chatq.store.tables import MAX_JOB_ID
@@ -62,11 +61,11 @@ def apply_batch(
     """
     step = _Step(engine, lane, epoch, find_waiting)
     try:
-        with step.transaction(refused) as transaction:
+        with step.transaction(works, refused) as transaction:
             return transaction.apply(works)
     except DBAPIError:
         # An outage would have come out as DatabaseUnavailable: this is about some job's data.
-        with step.transaction(refused) as transaction:
+        with step.transaction(works, refused) as transaction:
             return transaction.bisect(works)
 
 
@@ -93,7 +92,7 @@ def apply_suspects(
         ping(engine)
         if len(works) <= 1:
             outcomes = [Outcome(failure=error.detail if work.last_attempt else None, error=error) for work in works]
-            with _Step(engine, lane, epoch, find_waiting).transaction(refused) as transaction:
+            with _Step(engine, lane, epoch, find_waiting).transaction(works, refused) as transaction:
                 transaction.note(works, outcomes)
             return outcomes
     middle = len(works) // 2
@@ -111,21 +110,22 @@ class _Step:
     find_waiting: FindWaiting
 
     @contextmanager
-    def transaction(self, refused: Sequence[Row]) -> Iterator[_Transaction]:
+    def transaction(self, works: Sequence[Work], refused: Sequence[Row]) -> Iterator[_Transaction]:
         with writing(self.engine) as connection:
-            check_epoch(connection, self.lane, self.epoch)
-            yield _Transaction(connection, self.find_waiting)
+            applied = pass_fence(connection, self.lane, self.epoch, {work.job_id for work in works})
+            yield _Transaction(connection, applied, self.find_waiting)
             record_failures(connection, refused)
 
 
 @dataclass(frozen=True, slots=True)
 class _Transaction:
     connection: Connection
+    applied: dict[str, Published]
     find_waiting: FindWaiting
 
-    def apply(self, works: Sequence[Work]) -> list[Outcome]:
-        ledger = Ledger(timestamp())
-        load(self.connection, ledger, works)
+    def apply(self, works: Sequence[Work], *, thorough: bool = False) -> list[Outcome]:
+        ledger = Ledger(timestamp(), self.applied)
+        load(self.connection, ledger, works, thorough=thorough)
         outcomes = [ledger.apply(work) for work in works]
         save(self.connection, ledger)
         return self.note(works, outcomes)
@@ -134,7 +134,7 @@ class _Transaction:
         """Apply what the database does not object to, by savepoints."""
         try:
             with self.connection.begin_nested():
-                return self.apply(works)
+                return self.apply(works, thorough=True)
         except DBAPIError as error:
             if is_outage(error) or is_missing_table(error):
                 raise

@@ -7,6 +7,7 @@ lost.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,12 +103,12 @@ class Member:
 class Ledger:
     """The state that a batch works on. Fill the dictionaries, call :meth:`apply` for each job in order."""
 
-    def __init__(self, now: str) -> None:
+    def __init__(self, now: str, applied: Mapping[str, Published]) -> None:
         self.now = now
         self.conversations: dict[str, Conversation] = {}
         self.messages: dict[str, Stored] = {}
         self.members: dict[tuple[str, str], Member] = {}
-        self.applied: dict[str, Published] = {}
+        self.applied = applied
         """Events of jobs that were applied before, by job id."""
 
         self.new_messages: dict[str, Row] = {}
@@ -167,6 +168,7 @@ class Ledger:
         conversation.last_message_at = message.created_at
         conversation.recompute = False
         member = (job.conversation_id, sender)
+        # A mark that the same batch moves makes its user a member as well.
         if member not in self.members and member not in self.new_members:
             self.new_members[member] = {
                 "conversation_id": job.conversation_id,
@@ -238,11 +240,12 @@ class Ledger:
     def _raise_status(self, conversation_id: str, user: str, status: Status, above: int, up_to: int) -> None:
         self.read_up_to.append(
             {
-                "in_conversation": conversation_id,
+                "conversation_id": conversation_id,
                 "above": above,
                 "up_to": up_to,
                 "not_by": user,
-                "new_status": str(status),
+                "status": str(status),
+                "status_again": str(status),
             }
         )
         for stored in self.messages.values():
@@ -272,10 +275,7 @@ class Ledger:
         self.new_events[event.conversation_id, event.seq] = row
         if isinstance(event, NewMessage | MessageEdited):
             stored.events.append(row)
-        published = Published(event.conversation_id, payload)
-        # The same job may stand in the batch twice.
-        self.applied[work.job_id] = published
-        return Outcome((published,))
+        return Outcome((Published(event.conversation_id, payload),))
 
     def _rewrite(self, stored: Stored) -> None:
         """Let everything that tells of this message tell its content of now."""
@@ -294,11 +294,11 @@ class Ledger:
             self.new_messages[message.id] = _message_row(message)
         else:
             self.changed_messages[message.id] = {
-                "message": message.id,
-                "new_content": message.content,
-                "new_metadata": _metadata(message),
-                "new_edited_at": message.edited_at,
-                "new_deleted_at": message.deleted_at,
+                "id": message.id,
+                "content": message.content,
+                "metadata": _metadata(message),
+                "edited_at": message.edited_at,
+                "deleted_at": message.deleted_at,
             }
 
 

@@ -22,8 +22,9 @@ from sqlalchemy import (
 from chatq.domain.jobs import SendMessage, UpdateMessageStatus
 from chatq.domain.messages import DEVELOPMENT_USER, Message
 from chatq.domain.wire import encode, parse
+from chatq.errors import LaneLost
 from chatq.store.ledger import Conversation, Ledger, Member, Published, Stored, Work
-from chatq.store.tables import conversations, events, members, messages
+from chatq.store.tables import conversations, events, lanes, members, messages
 
 _NEW_CONVERSATION = text(
     "INSERT INTO conversations (id, created_at) VALUES (:id, :created_at) ON CONFLICT (id) DO NOTHING"
@@ -31,14 +32,45 @@ _NEW_CONVERSATION = text(
 _WITH_CONTENT = ("newMessage", "messageEdited")
 
 
-def load(connection: Connection, ledger: Ledger, works: Sequence[Work]) -> None:
-    """Fill the ledger with everything that these jobs touch, their conversations locked in the order of ids."""
-    _load_applied(connection, ledger, works)
-    _load_messages(connection, ledger, {work.message_id for work in works})
-    wanted = {work.job.conversation_id for work in works if isinstance(work.job, SendMessage)}
-    wanted.update(stored.message.conversation_id for stored in ledger.messages.values())
-    _lock_conversations(connection, ledger, wanted)
-    _load_members(connection, ledger, works)
+def pass_fence(connection: Connection, lane: int, epoch: int, job_ids: Collection[str]) -> dict[str, Published]:
+    """Hold the lane's epoch until the transaction ends; return the events of jobs that were applied before.
+
+    One statement for both: a former holder's transaction has either ended before this one begins, or is
+    refused by its own fence.
+
+    Raises:
+        LaneLost: another worker has taken the lane over.
+    """
+    query = (
+        select(lanes.c.epoch, events.c.job_id, events.c.conversation_id, events.c.payload)
+        .select_from(lanes.outerjoin(events, listed(connection, events.c.job_id)))
+        .where(lanes.c.lane == bindparam("lane"))
+        .with_for_update(read=True, of=lanes)
+    )
+    rows = connection.execute(query, as_list(connection, job_ids) | {"lane": lane}).all()
+    current = rows[0].epoch if rows else None
+    if current != epoch:
+        raise LaneLost(f"Lane {lane} was taken over: its epoch is {current}, not {epoch}.")
+    return {row.job_id: Published(row.conversation_id, row.payload) for row in rows if row.job_id is not None}
+
+
+def load(connection: Connection, ledger: Ledger, works: Sequence[Work], *, thorough: bool) -> None:
+    """Fill the ledger with everything that these jobs touch, their conversations locked in the order of ids.
+
+    A new message is only looked for if another job may have made it. Whether one did is known from the job's id,
+    unless the message was made by a job of another id; ``thorough`` looks for those as well.
+    """
+    wanted = {
+        work.message_id
+        for work in works
+        if work.job_id not in ledger.applied
+        and (thorough or work.message_id != work.job_id or not isinstance(work.job, SendMessage))
+    }
+    _load_messages(connection, ledger, wanted)
+    touched = {work.job.conversation_id for work in works if isinstance(work.job, SendMessage)}
+    touched.update(stored.message.conversation_id for stored in ledger.messages.values())
+    _lock_conversations(connection, ledger, touched)
+    _load_marks(connection, ledger, works)
 
 
 def listed(connection: Connection, column: Column[Any], name: str = "ids") -> ColumnElement[bool]:
@@ -55,15 +87,9 @@ def as_list(connection: Connection, ids: Collection[str], name: str = "ids") -> 
     return {name: sorted(ids) if connection.dialect.name == "postgresql" else encode(sorted(ids)).decode()}
 
 
-def _load_applied(connection: Connection, ledger: Ledger, works: Sequence[Work]) -> None:
-    query = select(events.c.job_id, events.c.conversation_id, events.c.payload).where(
-        listed(connection, events.c.job_id)
-    )
-    for row in connection.execute(query, as_list(connection, {work.job_id for work in works})):
-        ledger.applied[row.job_id] = Published(row.conversation_id, row.payload)
-
-
 def _load_messages(connection: Connection, ledger: Ledger, ids: set[str]) -> None:
+    if not ids:
+        return
     query = select(messages).where(listed(connection, messages.c.id))
     for row in connection.execute(query, as_list(connection, ids)):
         ledger.messages[row.id] = Stored(to_message(row), new=False)
@@ -98,23 +124,29 @@ def _lock_conversations(connection: Connection, ledger: Ledger, wanted: set[str]
         lock(missing)
 
 
-def _load_members(connection: Connection, ledger: Ledger, works: Sequence[Work]) -> None:
-    users = {
-        work.job.user_id or DEVELOPMENT_USER
+def _load_marks(connection: Connection, ledger: Ledger, works: Sequence[Work]) -> None:
+    """Load the watermarks of the users whose jobs move them."""
+    wanted = {
+        (ledger.messages[work.message_id].message.conversation_id, work.job.user_id or DEVELOPMENT_USER)
         for work in works
         if isinstance(work.job, UpdateMessageStatus) and work.message_id in ledger.messages
-    }
-    users |= {
-        work.job.message_data.sender_id or DEVELOPMENT_USER for work in works if isinstance(work.job, SendMessage)
-    }
-    if not users or not ledger.conversations:
+    } | {(job.conversation_id, status.user_id or DEVELOPMENT_USER) for job, status in _marked_in_this_batch(works)}
+    if not wanted:
         return
     query = select(members.c.conversation_id, members.c.user_id, members.c.delivered_seq, members.c.read_seq).where(
         listed(connection, members.c.conversation_id), listed(connection, members.c.user_id, "users")
     )
-    parameters = as_list(connection, set(ledger.conversations)) | as_list(connection, users, "users")
+    parameters = as_list(connection, {conversation for conversation, _ in wanted})
+    parameters |= as_list(connection, {user for _, user in wanted}, "users")
     for row in connection.execute(query, parameters):
         ledger.members[row.conversation_id, row.user_id] = Member(row.delivered_seq, row.read_seq)
+
+
+def _marked_in_this_batch(works: Sequence[Work]) -> list[tuple[SendMessage, UpdateMessageStatus]]:
+    """Pair the messages that are new in this batch with the marks that the same batch sets on them."""
+    sends = {work.message_id: work.job for work in works if isinstance(work.job, SendMessage)}
+    marks = ((work.message_id, work.job) for work in works if isinstance(work.job, UpdateMessageStatus))
+    return [(sends[message_id], job) for message_id, job in marks if message_id in sends]
 
 
 def to_message(row: Any) -> Message:

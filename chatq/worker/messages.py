@@ -65,9 +65,7 @@ class MessageWorker:
         if self._lanes.unrouted:
             self._router.route()
         if held is None:
-            self._presence.show("idle")
             return True
-        self._presence.show("busy")
         self._work(held, stop)
         return False
 

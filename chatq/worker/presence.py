@@ -1,4 +1,4 @@
-"""A message worker as RQ's tools see it: registered, alive, busy or idle, with its counts."""
+"""A message worker as RQ's tools see it: registered and alive. The lanes' scripts show whether it is busy."""
 
 from __future__ import annotations
 
@@ -35,13 +35,12 @@ class Presence:
             queues, name=name, connection=client, job_class=ChatqJob, serializer=JsonSerializer, worker_ttl=TTL_SECONDS
         )
         self._beat_at = 0.0
-        self._state = ""
 
     def register(self) -> None:
         """Enter the worker into RQ's registers."""
         self._worker.register_birth()
         self._client.expire(self._worker.key, TTL_SECONDS)
-        self.show("idle")
+        self._worker.set_state(WorkerStatus.IDLE)
 
     def beat(self) -> None:
         """Show that the worker lives, if it has not been shown for some seconds."""
@@ -53,12 +52,6 @@ class Presence:
             # Redis was emptied, or the worker slept for long.
             self.register()
         self._worker.heartbeat(TTL_SECONDS)
-
-    def show(self, state: str) -> None:
-        """Show the worker as ``busy`` or ``idle``."""
-        if state != self._state:
-            self._state = state
-            self._worker.set_state(WorkerStatus(state))
 
     def unregister(self) -> bool:
         """Take the worker out of RQ's registers."""

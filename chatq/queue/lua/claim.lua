@@ -1,7 +1,7 @@
 -- Claims more jobs of a lane that the worker holds; if there are none, or if it has held the lane long
 -- enough while others wait, lets the lane go.
 --
--- KEYS  1 doorbell    2 RQ's suspension
+-- KEYS  1 doorbell    2 RQ's suspension    3 the worker's RQ hash
 -- ARGV  1 token    2 lease in ms    3 how many jobs at most    4 number of lanes
 --       5 RQ's prefix    6 chatq's prefix    7 now, seconds since the epoch    8 now, RFC 3339
 --       9 worker's name    10 the lane    11 1: let go if any other free lane has work
@@ -37,6 +37,7 @@ if #jobs > 0 then
   redis.call('PEXPIRE', lane.lease, ARGV[2])
 else
   redis.call('DEL', lane.lease)
+  show(KEYS[3], 'idle')
   if yield and redis.call('LLEN', KEYS[1]) == 0 then
     redis.call('RPUSH', KEYS[1], '1')
   end

@@ -17,6 +17,13 @@ local function names(rq, chatq, number)
   }
 end
 
+-- Shows RQ's readers whether the worker is busy or idle, if it is registered.
+local function show(worker, state)
+  if redis.call('EXISTS', worker) == 1 then
+    redis.call('HSET', worker, 'state', state)
+  end
+end
+
 -- RQ's started registry holds executions, '<job>:<execution>'; a claim is always execution 'lane'. The score
 -- lies a year ahead: every RQ reader cleans the registry up, and would otherwise fail or reorder claims.
 local YEAR = 365 * 24 * 3600

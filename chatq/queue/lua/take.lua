@@ -1,7 +1,7 @@
 -- Takes a free lane that has work, and claims its first jobs.
 --
 -- KEYS  1 doorbell    2 where the search begins    3 RQ's suspension    4 RQ's list of unrouted messages
---       5 the messages that jobs wait behind
+--       5 the messages that jobs wait behind    6 the worker's RQ hash
 -- ARGV  1 token of the worker    2 lease in ms    3 how many jobs at most    4 number of lanes
 --       5 RQ's prefix    6 chatq's prefix    7 now, seconds since the epoch    8 now, RFC 3339
 --       9 worker's name
@@ -52,6 +52,7 @@ end
 
 redis.call('SET', KEYS[2], (taken.number + 1) % lanes)
 redis.call('SET', taken.lease, token, 'PX', lease)
+show(KEYS[6], 'busy')
 local epoch = redis.call('GET', taken.epoch) or ''
 if give_back(taken) > 0 then
   -- Its last holder never finished: only the database can keep that one out from now on.
