@@ -11,6 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from chatq.cli import all as everything
+from chatq.cli import api, db, enqueue, redis_check, worker
 from chatq.cli.options import ending
 from chatq.errors import ChatqError, ExitCode
 
@@ -47,6 +49,10 @@ def _chatq(
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+for command in (everything, api, worker, enqueue, redis_check, db):
+    command.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

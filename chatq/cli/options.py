@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -36,10 +37,22 @@ def ending(*examples: str, variables: Sequence[str] = ()) -> str:
     """
     known = [BY_NAME[name] for name in variables]
     width = max((len(variable.name) for variable in known), default=0)
-    lines = [f"  {v.name:{width}}  {v.meaning} ({v.default})" for v in known]
+    lines = [
+        textwrap.fill(
+            f"{v.name:{width}}  {v.meaning} ({v.default})",
+            width=_WIDTH,
+            initial_indent="  ",
+            subsequent_indent=" " * (width + 4),
+        )
+        for v in known
+    ]
     blocks = ["[bold]Environment[/] (a .env file beats it, a flag beats both):\n" + "\n".join(lines)] if lines else []
     blocks.append("[bold]Examples:[/]\n" + "\n".join("  " + example.replace("[", r"\[") for example in examples))
     return "\n\n".join(blocks)
+
+
+_WIDTH = 77
+"""Columns: what a terminal of 80 shows without breaking lines once more."""
 
 
 REDIS = ("REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD")
