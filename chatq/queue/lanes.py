@@ -7,6 +7,8 @@ and ends by itself; the epoch in the database keeps out a holder that slept thro
 from __future__ import annotations
 
 import time
+import zlib
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -56,8 +58,8 @@ class Ended:
 
     job_id: str
     fate: Literal["failed", "retry", "behind", "gone"]
-    trace: bytes = b""
-    """The traceback as RQ keeps it: compressed."""
+    trace: str = ""
+    """The traceback."""
     at: float = 0.0
     """``failed``: until when it rests; ``retry``: when it is due; in seconds since the epoch."""
     attempts: int = 0
@@ -118,7 +120,8 @@ class Lanes:
         arguments: list[Argument] = [self._token, timestamp(), f"{finish.seconds:.6f}", len(finish.done), *finish.done]
         for ended in finish.ended:
             extra = ended.attempts if ended.fate == "retry" else ended.message_id
-            arguments += [ended.job_id, ended.fate, ended.trace, f"{ended.at:.3f}", extra]
+            trace = zlib.compress(ended.trace.encode())
+            arguments += [ended.job_id, ended.fate, trace, f"{ended.at:.3f}", extra, b64encode(trace)]
 
         def fill(pipe: redis.client.Pipeline) -> None:
             for channel, payload in finish.publish:
@@ -139,6 +142,7 @@ class Lanes:
                         keys.BEHIND,
                         keys.queue(name),
                         keys.ENDED,
+                        f"{keys.RQ}:results:",
                     ],
                     arguments,
                 )

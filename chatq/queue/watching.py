@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import redis
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 
 from chatq.queue import keys
-from chatq.queue.connection import as_text
+from chatq.queue.jobs import ChatqJob
 
 _POLL_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2)
 
@@ -72,13 +72,10 @@ def _states(client: redis.Redis, job_ids: Sequence[str]) -> list[tuple[str, str 
 
 
 def _failure(client: redis.Redis, job_id: str) -> JobFailure:
-    stored, status = client.hmget(keys.job(job_id), "exc_info", "status")
-    text = _decompressed(stored).strip() if isinstance(stored, bytes) else ""
-    return JobFailure(job_id, text.splitlines()[-1] if text else as_text(status))
-
-
-def _decompressed(stored: bytes) -> str:
     try:
-        return zlib.decompress(stored).decode("utf-8", "replace")
-    except zlib.error:
-        return stored.decode("utf-8", "replace")
+        job = ChatqJob.fetch(job_id, connection=client)
+        result = job.latest_result()
+    except (NoSuchJobError, InvalidJobOperation):
+        return JobFailure(job_id, "it is gone from Redis")
+    text = ((result.exc_string if result else None) or "").strip()
+    return JobFailure(job_id, text.splitlines()[-1] if text else str(job.get_status(refresh=False).value))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import traceback
-import zlib
 
 import redis
 import structlog
@@ -109,9 +108,8 @@ class Batch:
         elif outcome.error is not None:
             reason = str(outcome.error)
             log.warning("job failed; it is tried again", job_id=work.job_id, attempt=attempt, reason=reason)
-            trace = zlib.compress(_trace(outcome).encode())
             due = time.time() + backoff(attempt)
-            self._finish.ended.append(Ended(work.job_id, "retry", trace, due, attempts=attempt))
+            self._finish.ended.append(Ended(work.job_id, "retry", _trace(outcome), due, attempts=attempt))
         elif outcome.missing:
             self._wait_behind(work)
         else:
@@ -147,8 +145,7 @@ def _remembered(work: Work) -> str:
 
 
 def _failed(job_id: str, trace: str, message_id: str) -> Ended:
-    at = time.time() + FAILURE_SECONDS
-    return Ended(job_id, "failed", zlib.compress(trace.encode()), at, message_id=message_id)
+    return Ended(job_id, "failed", trace, time.time() + FAILURE_SECONDS, message_id=message_id)
 
 
 def _trace(outcome: Outcome) -> str:

@@ -3,16 +3,19 @@
 -- KEYS  1 lease    2 claims    3 started registry    4 failed registry    5 scheduled registry
 --       6 job hashes, prefix   7 memory of client ids, prefix   8 the worker's RQ hash
 --       9 deferred registry    10 the messages that jobs wait behind    11 the lane's list
---       12 count of all jobs that ever ended
+--       12 count of all jobs that ever ended    13 RQ's streams of results, prefix
 -- ARGV  1 token    2 now, RFC 3339    3 seconds that this batch took    4 how many jobs are done
---       then the ids of the done jobs, then for each other job five: id, fate, and
+--       then the ids of the done jobs, then for each other job six: id, fate, and
 --       'failed': traceback (as RQ keeps it), second until which it is kept, id of its message or ''
 --       'retry':  traceback, second at which it is due, attempts so far
 --       'behind': '', now in seconds, id of the message behind which it waits
 --       'gone':   '', '', id of its message or '' (it expired: a repeat may queue it again)
+--       and last the traceback once more, as RQ keeps it with a result
 -- Returns 1; 0 if the lane is another worker's by now: then nothing was changed.
 
 --@include behind
+
+local RQ_FAILED = 2 -- rq.results.Result.Type
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
@@ -33,6 +36,7 @@ for at = 5, 4 + done, 1000 do
   local hashes, executions = {}, {}
   for i = at, math.min(at + 999, 4 + done) do
     hashes[#hashes + 1] = KEYS[6] .. ARGV[i]
+    hashes[#hashes + 1] = KEYS[13] .. ARGV[i]
     executions[#executions + 1] = ARGV[i] .. ':lane'
   end
   redis.call('UNLINK', unpack(hashes))
@@ -41,7 +45,7 @@ end
 
 local ended, failures = done, 0
 local over = {}
-for at = 5 + done, #ARGV, 5 do
+for at = 5 + done, #ARGV, 6 do
   local id, fate, trace, when, extra = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local key = KEYS[6] .. id
   redis.call('ZREM', KEYS[3], id .. ':lane')
@@ -57,6 +61,10 @@ for at = 5 + done, #ARGV, 5 do
       redis.call('HSET', key, 'status', 'failed', 'exc_info', trace, 'ended_at', ARGV[2], 'number_of_retries', 0)
       redis.call('ZADD', KEYS[4], when, id)
       redis.call('EXPIREAT', key, math.floor(tonumber(when)))
+      local results = KEYS[13] .. id
+      redis.call('XADD', results, 'MAXLEN', 10, '*', 'type', RQ_FAILED, 'worker_name', string.match(KEYS[8], '[^:]*$'),
+        'exc_string', ARGV[at + 5])
+      redis.call('EXPIREAT', results, math.floor(tonumber(when)))
       remember_again(extra)
       over[#over + 1] = id
     elseif fate == 'retry' then
@@ -76,7 +84,7 @@ end
 for i = 5, 4 + done do
   redis.call('LREM', KEYS[2], 1, ARGV[i])
 end
-for at = 5 + done, #ARGV, 5 do
+for at = 5 + done, #ARGV, 6 do
   redis.call('LREM', KEYS[2], 1, ARGV[at])
 end
 
