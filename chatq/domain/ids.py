@@ -70,6 +70,11 @@ def computed_id(conversation_id: str, sender_id: str, client_message_id: str) ->
     return _uuid(digest, version=8, bits=conversation_bits(conversation_id))
 
 
+def is_computed(job_id: str) -> bool:
+    """Tell whether an id may be asked for again: whether it is not a UUID that was drawn for one job alone."""
+    return not is_uuid(job_id) or job_id[14] not in "47"
+
+
 def new_id(conversation_id: str, now_ms: int | None = None) -> str:
     """Return a fresh UUIDv7 (RFC 9562, section 5.7) with the conversation's bits in ``rand_a``.
 

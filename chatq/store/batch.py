@@ -18,7 +18,7 @@ from chatq.domain.clock import timestamp
 from chatq.domain.jobs import SendMessage
 from chatq.errors import DatabaseUnavailable
 from chatq.store.engine import first_line, is_missing_table, is_outage, writing
-from chatq.store.ledger import Ledger, Outcome, Published, Row, Work
+from chatq.store.ledger import Before, Ledger, Outcome, Row, Work
 from chatq.store.loading import load, pass_fence
 from chatq.store.reads import ping
 from chatq.store.saving import record_failures, save
@@ -112,19 +112,19 @@ class _Step:
     @contextmanager
     def transaction(self, works: Sequence[Work], refused: Sequence[Row]) -> Iterator[_Transaction]:
         with writing(self.engine) as connection:
-            applied = pass_fence(connection, self.lane, self.epoch, {work.job_id for work in works})
-            yield _Transaction(connection, applied, self.find_waiting)
+            before = pass_fence(connection, self.lane, self.epoch, works)
+            yield _Transaction(connection, before, self.find_waiting)
             record_failures(connection, refused)
 
 
 @dataclass(frozen=True, slots=True)
 class _Transaction:
     connection: Connection
-    applied: dict[str, Published]
+    before: Before
     find_waiting: FindWaiting
 
     def apply(self, works: Sequence[Work], *, thorough: bool = False) -> list[Outcome]:
-        ledger = Ledger(timestamp(), self.applied)
+        ledger = Ledger(timestamp(), self.before)
         load(self.connection, ledger, works, thorough=thorough)
         outcomes = [ledger.apply(work) for work in works]
         save(self.connection, ledger)

@@ -8,6 +8,7 @@ lost.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,12 +49,22 @@ class Work:
     """Whether it may not be done any more, unless it was done before."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Published:
-    """A committed event, as it goes to everyone in its conversation."""
+    """An event, as it goes to everyone in its conversation once the batch is committed."""
 
-    conversation_id: str
-    payload: str
+    row: Row
+    """Its row in ``events``: a later job of the batch may still change its payload."""
+
+    @property
+    def conversation_id(self) -> str:
+        """The conversation in which it happened."""
+        return str(self.row["conversation_id"])
+
+    @property
+    def payload(self) -> str:
+        """Its frame, byte for byte as it is stored."""
+        return str(self.row["payload"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,16 @@ class Outcome:
     """The database's own objection, which another attempt may overcome."""
     missing: bool = False
     """The message that it is about is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a batch that is applied once more did the first time."""
+
+    applied: Mapping[str, Published] = field(default_factory=dict)
+    """The event of each job that made one, by job id."""
+    settled: AbstractSet[str] = frozenset()
+    """Ids of the jobs that had no effect."""
 
 
 @dataclass(slots=True)
@@ -103,13 +124,12 @@ class Member:
 class Ledger:
     """The state that a batch works on. Fill the dictionaries, call :meth:`apply` for each job in order."""
 
-    def __init__(self, now: str, applied: Mapping[str, Published]) -> None:
+    def __init__(self, now: str, before: Before) -> None:
         self.now = now
         self.conversations: dict[str, Conversation] = {}
         self.messages: dict[str, Stored] = {}
         self.members: dict[tuple[str, str], Member] = {}
-        self.applied = applied
-        """Events of jobs that were applied before, by job id."""
+        self.before = before
 
         self.new_messages: dict[str, Row] = {}
         self.new_events: dict[tuple[str, int], Row] = {}
@@ -122,9 +142,11 @@ class Ledger:
 
     def apply(self, work: Work) -> Outcome:
         """Apply one job and say what became of it."""
-        before = self.applied.get(work.job_id)
-        if before is not None:
-            return Outcome((before,))
+        published = self.before.applied.get(work.job_id)
+        if published is not None:
+            return Outcome((published,))
+        if work.job_id in self.before.settled and not isinstance(work.job, SendMessage):
+            return Outcome()
         if isinstance(work.job, SendMessage):
             return self._send(work, work.job)
         if work.expired:
@@ -275,7 +297,7 @@ class Ledger:
         self.new_events[event.conversation_id, event.seq] = row
         if isinstance(event, NewMessage | MessageEdited):
             stored.events.append(row)
-        return Outcome((Published(event.conversation_id, payload),))
+        return Outcome((Published(row),))
 
     def _rewrite(self, stored: Stored) -> None:
         """Let everything that tells of this message tell its content of now."""
@@ -307,7 +329,7 @@ def _repeat(stored: Stored, job: SendMessage) -> Outcome:
     if message.deleted_at is None and message.edited_at is None and not _same(message, data.content, data.metadata):
         return Outcome(failure="idempotency-mismatch: this client id was used before for other content.")
     rows = [row for row in stored.events if row["type"] == "newMessage"]
-    return Outcome(tuple(Published(row["conversation_id"], row["payload"]) for row in rows))
+    return Outcome(tuple(map(Published, rows)))
 
 
 def _same(message: Message, content: str, metadata: dict[str, Any] | None) -> bool:

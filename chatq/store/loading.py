@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -19,11 +19,12 @@ from sqlalchemy import (
     text,
 )
 
+from chatq.domain.ids import is_computed
 from chatq.domain.jobs import SendMessage, UpdateMessageStatus
 from chatq.domain.messages import DEVELOPMENT_USER, Message
 from chatq.domain.wire import encode, parse
 from chatq.errors import LaneLost
-from chatq.store.ledger import Conversation, Ledger, Member, Published, Stored, Work
+from chatq.store.ledger import Before, Conversation, Ledger, Member, Published, Stored, Work
 from chatq.store.tables import conversations, events, lanes, members, messages
 
 _NEW_CONVERSATION = text(
@@ -32,8 +33,8 @@ _NEW_CONVERSATION = text(
 _WITH_CONTENT = ("newMessage", "messageEdited")
 
 
-def pass_fence(connection: Connection, lane: int, epoch: int, job_ids: Collection[str]) -> dict[str, Published]:
-    """Hold the lane's epoch until the transaction ends; return the events of jobs that were applied before.
+def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Work]) -> Before:
+    """Hold the lane's epoch until the transaction ends; return what was done of these jobs before.
 
     One statement for both: a former holder's transaction has either ended before this one begins, or is
     refused by its own fence.
@@ -47,11 +48,30 @@ def pass_fence(connection: Connection, lane: int, epoch: int, job_ids: Collectio
         .where(lanes.c.lane == bindparam("lane"))
         .with_for_update(read=True, of=lanes)
     )
-    rows = connection.execute(query, as_list(connection, job_ids) | {"lane": lane}).all()
-    current = rows[0].epoch if rows else None
+    job_ids = as_list(connection, {work.job_id for work in works})
+    rows = connection.execute(query, job_ids | {"lane": lane}).mappings().all()
+    current = rows[0]["epoch"] if rows else None
     if current != epoch:
         raise LaneLost(f"Lane {lane} was taken over: its epoch is {current}, not {epoch}.")
-    return {row.job_id: Published(row.conversation_id, row.payload) for row in rows if row.job_id is not None}
+    applied = {row["job_id"]: Published(dict(row)) for row in rows if row["job_id"] is not None}
+    return Before(applied, _find_settled(works, applied))
+
+
+def _find_settled(works: Sequence[Work], applied: Mapping[str, Published]) -> set[str]:
+    """Return the jobs that were done before and had no effect.
+
+    Jobs about one message keep their order and a batch is committed as a whole: what stands before a job that
+    was applied was done as well, and done once more it might have an effect now. But a job whose id was
+    computed from a client's may have been applied long ago, and be a mere repeat behind something new.
+    """
+    settled: set[str] = set()
+    done: set[str] = set()
+    for work in reversed(works if applied else ()):
+        if work.job_id not in applied:
+            settled.update({work.job_id} if work.message_id in done else ())
+        elif not is_computed(work.job_id):
+            done.add(work.message_id)
+    return settled
 
 
 def load(connection: Connection, ledger: Ledger, works: Sequence[Work], *, thorough: bool) -> None:
@@ -63,11 +83,11 @@ def load(connection: Connection, ledger: Ledger, works: Sequence[Work], *, thoro
     wanted = {
         work.message_id
         for work in works
-        if work.job_id not in ledger.applied
+        if work.job_id not in ledger.before.applied
         and (thorough or work.message_id != work.job_id or not isinstance(work.job, SendMessage))
     }
     _load_messages(connection, ledger, wanted)
-    touched = {work.job.conversation_id for work in works if isinstance(work.job, SendMessage)}
+    touched = {work.job.conversation_id for work in works if isinstance(work.job, SendMessage) and not work.expired}
     touched.update(stored.message.conversation_id for stored in ledger.messages.values())
     _lock_conversations(connection, ledger, touched)
     _load_marks(connection, ledger, works)
@@ -97,7 +117,11 @@ def _load_messages(connection: Connection, ledger: Ledger, ids: set[str]) -> Non
         return
     content = select(events).where(and_(listed(connection, events.c.message_id), events.c.type.in_(_WITH_CONTENT)))
     for event in connection.execute(content, as_list(connection, set(ledger.messages))).mappings():
-        ledger.messages[event["message_id"]].events.append(dict(event))
+        stored = dict(event)
+        ledger.messages[event["message_id"]].events.append(stored)
+        if (published := ledger.before.applied.get(event["job_id"])) is not None:
+            # One and the same row, so that it is published as it will be stored.
+            published.row = stored
 
 
 def _lock_conversations(connection: Connection, ledger: Ledger, wanted: set[str]) -> None:

@@ -102,6 +102,16 @@ class ChatqSide:
         self.services.redis.close()
 
 
+@contextmanager
+def installation(stage: Stage, redis_url: str, database_url: str, **settings: str) -> Iterator[ChatqSide]:
+    """Yield an installation, and end it."""
+    chatq = ChatqSide(stage, redis_url, database_url, **settings)
+    try:
+        yield chatq
+    finally:
+        chatq.close()
+
+
 def made_up(messages: int, conversations: int) -> Iterator[SendMessage]:
     """Yield short messages, of the conversations in turn: the same as the guide's ``fill.js``."""
     for number in range(messages):

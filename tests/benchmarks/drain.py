@@ -11,7 +11,7 @@ import psycopg
 import redis
 
 from tests.benchmarks.backlog import Backlog
-from tests.benchmarks.chatq_side import CONVERSATIONS, ChatqSide, is_alive
+from tests.benchmarks.chatq_side import CONVERSATIONS, installation, is_alive
 from tests.benchmarks.guide_side import GuideSide
 from tests.benchmarks.limit import POSTGRES_VARIANTS, SQLITE_VARIANTS
 from tests.benchmarks.measure import Benchmark, Figures, Measure, Run
@@ -71,7 +71,7 @@ def sqlite_against_limit(stage: Stage) -> Iterator[Sequence[Run]]:
 
 def drain_chatq(stage: Stage, redis_url: str, database: Database, messages: int, **settings: str) -> Figures:
     """Fill the lanes and have one ``chatq worker`` work them off."""
-    with database() as database_url, side(stage, redis_url, database_url, settings) as chatq:
+    with database() as database_url, installation(stage, redis_url, database_url, **settings) as chatq:
         chatq.fill(messages)
         with chatq.worker("--only", "messages") as running:
             rate = chatq.backlog().drain_rate(lambda: is_alive(running))
@@ -112,7 +112,7 @@ def drain_limit(stage: Stage, redis_url: str, database: Database, messages: int,
     """Have each variant of the bare loop work off lanes as chatq fills them; the fastest is the limit."""
     rates: dict[str, float] = {}
     for variant in variants:
-        with database() as database_url, side(stage, redis_url, database_url, {}) as chatq:
+        with database() as database_url, installation(stage, redis_url, database_url) as chatq:
             chatq.fill(messages)
             lanes = str(chatq.services.settings.lanes)
             program = [sys.executable, "-m", "tests.benchmarks.limit", redis_url, database_url]
@@ -120,16 +120,6 @@ def drain_limit(stage: Stage, redis_url: str, database: Database, messages: int,
                 rates[variant] = chatq.backlog().drain_rate(lambda: loop.poll() is None)
             chatq.check_stored(messages)
     return {"rate": max(rates.values()), **rates}
-
-
-@contextmanager
-def side(stage: Stage, redis_url: str, database_url: str, settings: dict[str, str]) -> Iterator[ChatqSide]:
-    """Yield an installation of chatq, and end it."""
-    chatq = ChatqSide(stage, redis_url, database_url, **settings)
-    try:
-        yield chatq
-    finally:
-        chatq.close()
 
 
 BENCHMARKS = (

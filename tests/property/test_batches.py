@@ -1,0 +1,337 @@
+"""What batches of jobs do to the database, compared with a simple model that does one job after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, delete, select
+
+from chatq.domain.clock import timestamp
+from chatq.domain.jobs import DeleteMessage, EditMessage, SendMessage, UpdateMessageStatus
+from chatq.domain.messages import MessageData
+from chatq.queue.codec import prepare
+from chatq.store import schema
+from chatq.store.batch import apply_batch
+from chatq.store.engine import create_engine, reading, writing
+from chatq.store.fence import take_over
+from chatq.store.ledger import Outcome, Work
+from chatq.store.tables import metadata
+
+CONVERSATIONS, USERS, CONTENTS = ["general", "random"], ["alice", "bob", "carol"], ["a", "b", "c"]
+RANK = {"sent": 0, "delivered": 1, "read": 2}
+
+
+@dataclass(frozen=True)
+class Send:
+    conversation: str
+    sender: str
+    content: str
+    client_id: str | None
+    metadata: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Edit:
+    target: int
+    content: str
+
+
+@dataclass(frozen=True)
+class Delete:
+    target: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    target: int
+    status: str
+    user: str
+
+
+Step = Send | Edit | Delete | Mark
+
+targets = st.integers(0, 12)
+steps: st.SearchStrategy[Step] = st.one_of(
+    st.builds(
+        Send,
+        st.sampled_from(CONVERSATIONS),
+        st.sampled_from(USERS),
+        st.sampled_from(CONTENTS),
+        st.none() | st.sampled_from(["1", "2"]),
+        st.none() | st.sampled_from([{}, {"k": 1}]),
+    ),
+    st.builds(Edit, targets, st.sampled_from(CONTENTS)),
+    st.builds(Delete, targets),
+    st.builds(Mark, targets, st.sampled_from(["delivered", "read"]), st.sampled_from([*USERS, "dave"])),
+)
+batches = st.lists(st.lists(steps, min_size=1, max_size=12), min_size=1, max_size=6)
+
+
+def works_of(plan: Sequence[Sequence[Step]]) -> list[list[Work]]:
+    """Return the plan as batches of jobs; a target is the so-and-so-many-th message that the plan sends."""
+    flat = [step for batch in plan for step in batch]
+    sends = [step for step in flat if isinstance(step, Send)]
+    prepared = [prepare(_send_job(step), 8) for step in sends]
+    messages = [job.message_id for job in prepared] or [prepare(_send_job(_STRANGER), 8).message_id]
+    fresh = iter(prepared)
+    result: list[list[Work]] = []
+    for batch in plan:
+        works: list[Work] = []
+        for step in batch:
+            if not isinstance(step, Send):
+                works.append(_work_about(step, messages[step.target % len(messages)]))
+                continue
+            job = next(fresh)
+            # A job that is in a lane already is not put there a second time.
+            if job.job_id not in {other.job_id for other in works}:
+                works.append(Work(job.job_id, job.message_id, _send_job(step), job.created_at))
+        result.append(works)
+    return result
+
+
+_STRANGER = Send("general", "alice", "never sent", None, None)
+
+
+def _send_job(step: Send) -> SendMessage:
+    data = MessageData(
+        sender_id=step.sender, content=step.content, client_message_id=step.client_id, metadata=step.metadata
+    )
+    return SendMessage(conversation_id=step.conversation, message_data=data)
+
+
+def _work_about(step: Edit | Delete | Mark, message_id: str) -> Work:
+    job: EditMessage | DeleteMessage | UpdateMessageStatus
+    if isinstance(step, Edit):
+        job = EditMessage(message_id=message_id, content=step.content)
+    elif isinstance(step, Delete):
+        job = DeleteMessage(message_id=message_id)
+    else:
+        status: Any = step.status
+        job = UpdateMessageStatus(message_id=message_id, status=status, user_id=step.user)
+    return Work(prepare(job, 8).job_id, message_id, job, timestamp())
+
+
+@dataclass
+class Model:
+    """What a chat is, without any of the care that the real one takes."""
+
+    messages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    members: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+    jobs: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Conversation and number of the event that each job made."""
+
+    def apply(self, work: Work) -> str | None:
+        """Do one job; return why it failed, if it did."""
+        if work.job_id in self.jobs:
+            return None
+        job = work.job
+        if isinstance(job, SendMessage):
+            return self._send(work, job)
+        message = self.messages.get(work.message_id)
+        if message is None:
+            return "There is no message"
+        if message["deleted"]:
+            if isinstance(job, UpdateMessageStatus):
+                self._mark(work, job, message)
+            return None
+        if isinstance(job, EditMessage):
+            if job.content != message["content"]:
+                message.update(content=job.content, edited=True)
+                self._event(work, message["conversation"], "messageEdited")
+        elif isinstance(job, DeleteMessage):
+            message.update(content=None, metadata=None, deleted=True)
+            self._event(work, message["conversation"], "messageDeleted")
+        else:
+            self._mark(work, job, message)
+        return None
+
+    def _send(self, work: Work, job: SendMessage) -> str | None:
+        data, conversation = job.message_data, job.conversation_id
+        there = self.messages.get(work.message_id)
+        if there is not None:
+            same = (there["content"], there["metadata"] or None) == (data.content, data.metadata or None)
+            return None if same or there["edited"] or there["deleted"] else "idempotency-mismatch"
+        self.members.setdefault((conversation, data.sender_id or ""), {"delivered": 0, "read": 0})
+        seq = self._event(work, conversation, "newMessage")
+        self.messages[work.message_id] = {
+            "conversation": conversation,
+            "seq": seq,
+            "sender": data.sender_id,
+            "content": data.content,
+            "metadata": data.metadata,
+            "edited": False,
+            "deleted": False,
+        }
+        return None
+
+    def _mark(self, work: Work, job: UpdateMessageStatus, message: dict[str, Any]) -> None:
+        key = (message["conversation"], job.user_id or "")
+        marks = self.members.get(key, {"delivered": 0, "read": 0})
+        if message["seq"] > marks[job.status]:
+            steps = ["delivered", "read"] if job.status == "read" else ["delivered"]
+            self.members[key] = marks | {step: max(marks[step], message["seq"]) for step in steps}
+            self._event(work, message["conversation"], "messageStatus")
+
+    def _event(self, work: Work, conversation: str, type_: str) -> int:
+        events = self.events.setdefault(conversation, [])
+        seq = len(events) + 1
+        events.append({"seq": seq, "type": type_, "message": work.message_id, "job": work.job_id})
+        self.jobs[work.job_id] = (conversation, seq)
+        return seq
+
+    def status(self, message: dict[str, Any]) -> str:
+        """Return the furthest status that any member but the sender has reached."""
+        furthest = "sent"
+        for (conversation, user), marks in self.members.items():
+            if conversation == message["conversation"] and user != message["sender"]:
+                for step in ("delivered", "read"):
+                    if marks[step] >= message["seq"] and RANK[step] > RANK[furthest]:
+                        furthest = step
+        return furthest
+
+    def last_message(self, conversation: str) -> tuple[str | None, str | None]:
+        """Return id and content of the undeleted message with the highest number."""
+        kept = [
+            (message["seq"], id_, message["content"])
+            for id_, message in self.messages.items()
+            if message["conversation"] == conversation and not message["deleted"]
+        ]
+        return max(kept)[1:] if kept else (None, None)
+
+
+Tables = dict[str, list[dict[str, Any]]]
+
+
+def dump(engine: Engine) -> Tables:
+    """Return all rows of all tables."""
+    with reading(engine) as connection:
+        return {
+            table.name: [
+                dict(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns)).mappings()
+            ]
+            for table in metadata.sorted_tables
+        }
+
+
+def empty(engine: Engine) -> None:
+    """Delete all rows of all tables."""
+    with writing(engine) as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(delete(table))
+
+
+def assert_as_modelled(tables: Tables, model: Model) -> None:
+    """Compare the whole database with the model."""
+    events = {(row["conversation_id"], row["seq"]): row for row in tables["events"]}
+    assert [
+        (row["conversation_id"], row["seq"], row["type"], row["message_id"], row["job_id"]) for row in tables["events"]
+    ] == [
+        (conversation, event["seq"], event["type"], event["message"], event["job"])
+        for conversation, made in sorted(model.events.items())
+        for event in made
+    ]
+    assert {
+        row["id"]: (row["conversation_id"], row["seq"], row["sender_id"], row["content"], row["status"])
+        for row in tables["messages"]
+    } == {
+        id_: (m["conversation"], m["seq"], m["sender"], m["content"], model.status(m))
+        for id_, m in model.messages.items()
+    }
+    for row in tables["messages"]:
+        message = model.messages[row["id"]]
+        assert (row["deleted_at"] is not None) == message["deleted"]
+        assert (row["edited_at"] is not None) == message["edited"]
+        assert (None if row["metadata"] is None else json.loads(row["metadata"])) == message["metadata"]
+    assert {
+        row["id"]: (row["last_seq"], row["last_message_id"], row["last_message"]) for row in tables["conversations"]
+    } == {id_: (len(made), *model.last_message(id_)) for id_, made in model.events.items()}
+    assert {
+        (row["conversation_id"], row["user_id"]): (row["delivered_seq"], row["read_seq"]) for row in tables["members"]
+    } == {key: (marks["delivered"], marks["read"]) for key, marks in model.members.items()}
+    for (conversation, seq), row in events.items():
+        frame = json.loads(row["payload"])
+        assert (frame["type"], frame["conversationId"], frame["seq"]) == (row["type"], conversation, seq)
+        if "message" in frame:
+            # Whatever tells of a message tells its content of now.
+            assert frame["message"]["content"] == model.messages[row["message_id"]]["content"]
+            assert frame["message"]["id"] == row["message_id"]
+        else:
+            assert frame["messageId"] == row["message_id"]
+
+
+def assert_published(tables: Tables, outcomes: Sequence[Outcome], works: Sequence[Work], model: Model) -> None:
+    """Check that each job that made an event publishes it as it is stored, and no job but a send another's."""
+    stored = {(row["conversation_id"], row["seq"]): row["payload"] for row in tables["events"]}
+    for work, outcome in zip(works, outcomes, strict=True):
+        frames = [json.loads(published.payload) for published in outcome.published]
+        for published, frame in zip(outcome.published, frames, strict=True):
+            assert published.payload == stored[published.conversation_id, frame["seq"]]
+        made = model.jobs.get(work.job_id)
+        if made is not None:
+            assert [(frame["conversationId"], frame["seq"]) for frame in frames] == [made]
+        elif not isinstance(work.job, SendMessage):
+            assert frames == []
+
+
+@pytest.fixture
+def fast_engine(database_url: str) -> Iterator[Engine]:
+    """An engine for a database that need not survive a power cut."""
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"), full_sync=False)
+    schema.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+some = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+@some
+@given(plan=batches)
+def test_batches_do_what_their_jobs_do_one_by_one(fast_engine: Engine, plan: list[list[Step]]) -> None:
+    empty(fast_engine)
+    epoch = take_over(fast_engine, 0)
+    model = Model()
+    for works in works_of(plan):
+        # When a batch is applied
+        outcomes = apply_batch(fast_engine, 0, epoch, works)
+        # Then each job did what it does in the model
+        reasons = [model.apply(work) for work in works]
+        for outcome, reason in zip(outcomes, reasons, strict=True):
+            assert (outcome.failure is None) == (reason is None)
+            assert (outcome.failure or "").startswith(reason or "")
+        tables = dump(fast_engine)
+        assert_published(tables, outcomes, works, model)
+        assert_as_modelled(tables, model)
+
+
+@some
+@given(plan=batches)
+def test_a_batch_that_is_applied_twice_has_no_second_effect(fast_engine: Engine, plan: list[list[Step]]) -> None:
+    empty(fast_engine)
+    epoch = take_over(fast_engine, 0)
+    for works in works_of(plan):
+        # Given a batch that was committed, and a worker that died before it could finish its jobs
+        first = apply_batch(fast_engine, 0, epoch, works)
+        before = dump(fast_engine)
+        # When another applies it once more
+        second = apply_batch(fast_engine, 0, epoch, works)
+        # Then nothing changes but the time at which a failure was noted last
+        assert without_times(dump(fast_engine)) == without_times(before)
+        # And every event is published again, and every failure told again
+        for one, other in zip(first, second, strict=True):
+            assert [published.payload for published in one.published] == [
+                published.payload for published in other.published
+            ]
+            assert one.failure == other.failure
+
+
+def without_times(tables: Tables) -> Tables:
+    """Return the tables without the times of failures."""
+    return {**tables, "failures": [{**row, "created_at": None} for row in tables["failures"]]}
