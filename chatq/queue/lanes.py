@@ -37,7 +37,8 @@ class Claim:
     created_at: str
     attempts: int
     """How often it was tried before."""
-    meta: bytes
+    failed_before: bool
+    """Whether it failed, and somebody queued it again."""
 
 
 @dataclass(slots=True)
@@ -196,6 +197,6 @@ class Lanes:
 
 def _claims(jobs: list[list[bytes]]) -> list[Claim]:
     return [
-        Claim(job_id.decode(), data, created.decode("utf-8", "replace"), int(attempts or 0), meta)
-        for job_id, data, created, attempts, meta in jobs
+        Claim(job_id.decode(), data, created.decode("utf-8", "replace"), int(attempts or 0), bool(failed))
+        for job_id, data, created, attempts, failed in jobs
     ]

@@ -127,7 +127,8 @@ class _Transaction:
         ledger = Ledger(timestamp(), self.before)
         load(self.connection, ledger, works, thorough=thorough)
         outcomes = [ledger.apply(work) for work in works]
-        save(self.connection, ledger)
+        failed = (outcome.failure is not None or outcome.missing for outcome in outcomes)
+        save(self.connection, ledger, {work.job_id for work, fault in zip(works, failed, strict=True) if not fault})
         return self.note(works, outcomes)
 
     def bisect(self, works: Sequence[Work]) -> list[Outcome]:

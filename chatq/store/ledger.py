@@ -45,6 +45,8 @@ class Work:
     """When it was accepted."""
     last_attempt: bool = False
     """Whether it has failed for good if the database objects to it once more."""
+    failed_before: bool = False
+    """Whether it failed for good, and somebody queued it again."""
     expired: bool = False
     """Whether it may not be done any more, unless it was done before."""
 
@@ -88,6 +90,8 @@ class Before:
     """The event of each job that made one, by job id."""
     settled: AbstractSet[str] = frozenset()
     """Ids of the jobs that had no effect."""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Why jobs failed, by job id."""
 
 
 @dataclass(slots=True)
@@ -142,11 +146,8 @@ class Ledger:
 
     def apply(self, work: Work) -> Outcome:
         """Apply one job and say what became of it."""
-        published = self.before.applied.get(work.job_id)
-        if published is not None:
-            return Outcome((published,))
-        if work.job_id in self.before.settled and not isinstance(work.job, SendMessage):
-            return Outcome()
+        if (outcome := self._first_time(work)) is not None:
+            return outcome
         if isinstance(work.job, SendMessage):
             return self._send(work, work.job)
         if work.expired:
@@ -159,6 +160,17 @@ class Ledger:
         if isinstance(work.job, DeleteMessage):
             return self._delete(work, stored)
         return self._update_status(work, stored, work.job)
+
+    def _first_time(self, work: Work) -> Outcome | None:
+        """Return what became of a job when its batch was applied before, or None if it was not."""
+        published = self.before.applied.get(work.job_id)
+        if published is not None:
+            return Outcome((published,))
+        if (reason := self.before.failed.get(work.job_id)) is not None:
+            return Outcome(failure=reason)
+        if work.job_id in self.before.settled and not isinstance(work.job, SendMessage):
+            return Outcome()
+        return None
 
     def _send(self, work: Work, job: SendMessage) -> Outcome:
         data = job.message_data

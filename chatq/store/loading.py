@@ -25,7 +25,7 @@ from chatq.domain.messages import DEVELOPMENT_USER, Message
 from chatq.domain.wire import encode, parse
 from chatq.errors import LaneLost
 from chatq.store.ledger import Before, Conversation, Ledger, Member, Published, Stored, Work
-from chatq.store.tables import conversations, events, lanes, members, messages
+from chatq.store.tables import conversations, events, failures, lanes, members, messages
 
 _NEW_CONVERSATION = text(
     "INSERT INTO conversations (id, created_at) VALUES (:id, :created_at) ON CONFLICT (id) DO NOTHING"
@@ -54,7 +54,7 @@ def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Wo
     if current != epoch:
         raise LaneLost(f"Lane {lane} was taken over: its epoch is {current}, not {epoch}.")
     applied = {row["job_id"]: Published(dict(row)) for row in rows if row["job_id"] is not None}
-    return Before(applied, _find_settled(works, applied))
+    return Before(applied, _find_settled(works, applied), _find_failed(connection, works))
 
 
 def _find_settled(works: Sequence[Work], applied: Mapping[str, Published]) -> set[str]:
@@ -105,6 +105,21 @@ def listed(connection: Connection, column: Column[Any], name: str = "ids") -> Co
 def as_list(connection: Connection, ids: Collection[str], name: str = "ids") -> dict[str, Any]:
     """Return the parameters of a statement with :func:`listed`."""
     return {name: sorted(ids) if connection.dialect.name == "postgresql" else encode(sorted(ids)).decode()}
+
+
+def _find_failed(connection: Connection, works: Sequence[Work]) -> dict[str, str]:
+    """Return the jobs whose failure was committed, but not finished: once more they fail in the same way."""
+    may_have = {
+        work.job_id
+        for work in works
+        if not work.failed_before and (work.last_attempt or not isinstance(work.job, SendMessage))
+    }
+    if not may_have:
+        return {}
+    query = select(failures.c.job_id, failures.c.reason).where(
+        listed(connection, failures.c.job_id), failures.c.resolved_at.is_(None)
+    )
+    return {row.job_id: row.reason for row in connection.execute(query, as_list(connection, may_have))}
 
 
 def _load_messages(connection: Connection, ledger: Ledger, ids: set[str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
 from chatq.store.bulk import copy_rows, insert_statement, together
 from chatq.store.ledger import Conversation, Ledger
+from chatq.store.loading import as_list
 from chatq.store.tables import events, messages
 
 _NEW_MEMBER = (
@@ -40,6 +41,7 @@ _FAILURE = (
     "ON CONFLICT (job_id) DO UPDATE SET reason = excluded.reason, created_at = excluded.created_at, "
     "resolved_at = NULL"
 )
+_RESOLVED = "UPDATE failures SET resolved_at = :now WHERE job_id {listed} AND resolved_at IS NULL"
 _LAST_MESSAGE = (
     select(messages.c.id, messages.c.content, messages.c.created_at)
     .where(messages.c.conversation_id == bindparam("conversation"), messages.c.deleted_at.is_(None))
@@ -48,12 +50,13 @@ _LAST_MESSAGE = (
 )
 
 
-def save(connection: Connection, ledger: Ledger) -> None:
-    """Write everything that a batch changed.
+def save(connection: Connection, ledger: Ledger, done: Collection[str]) -> None:
+    """Write everything that a batch changed; ``done`` are the ids of its jobs that did not fail.
 
     Raises:
         DBAPIError: the database objects to some row.
     """
+    postgres = connection.dialect.name == "postgresql"
     new_messages, new_events = list(ledger.new_messages.values()), list(ledger.new_events.values())
     if copy_rows(connection, messages, new_messages):
         new_messages = []
@@ -71,6 +74,8 @@ def save(connection: Connection, ledger: Ledger) -> None:
         execute(_MEMBER_MARKS, list(ledger.changed_members.values()))
         changed = [ledger.conversations[id_] for id_ in sorted(ledger.changed_conversations)]
         execute(_CHANGED_CONVERSATION, [_row(conversation) for conversation in changed if not conversation.recompute])
+        resolved = _RESOLVED.format(listed="= ANY(:ids)" if postgres else "IN (SELECT value FROM json_each(:ids))")
+        execute(resolved, [{"now": ledger.now} | as_list(connection, done)] if done else [])
     recomputed = [conversation for conversation in changed if conversation.recompute]
     for conversation in recomputed:
         _recompute_last_message(connection, conversation)

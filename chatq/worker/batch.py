@@ -86,7 +86,15 @@ class Batch:
         message_id = message_id_of(job, claim.job_id) if isinstance(job, SendMessage) else job.message_id
         last = claim.attempts + 1 >= MAX_ATTEMPTS
         expired = job.expires_at is not None and seconds(job.expires_at) <= time.time()
-        work = Work(claim.job_id, message_id, job, _accepted_at(claim), last_attempt=last, expired=expired)
+        work = Work(
+            claim.job_id,
+            message_id,
+            job,
+            _accepted_at(claim),
+            last_attempt=last,
+            failed_before=claim.failed_before,
+            expired=expired,
+        )
         if not expired and not isinstance(job, SendMessage) and message_id in self._retried:
             # Others may wait behind this message already, and go first.
             self._wait_behind(work)

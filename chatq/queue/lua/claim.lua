@@ -5,7 +5,7 @@
 -- ARGV  1 token    2 lease in ms    3 how many jobs at most    4 number of lanes
 --       5 RQ's prefix    6 chatq's prefix    7 now, seconds since the epoch    8 now, RFC 3339
 --       9 worker's name    10 the lane    11 1: let go if any other free lane has work
--- Returns the jobs, each {id, data, created_at, number_of_retries, meta}; none: the lane was let go;
+-- Returns the jobs, each {id, data, created_at, number_of_retries, 1 if it failed before else 0}; none: the lane was let go;
 -- false: the lane is another worker's.
 
 --@include claiming

@@ -37,14 +37,14 @@ local function claim(lane, most, now, time, worker)
     end
     for _, id in ipairs(ids) do
       local key = lane.job .. id
-      local job = redis.call('HMGET', key, 'status', 'data', 'created_at', 'number_of_retries', 'meta')
+      local job = redis.call('HMGET', key, 'status', 'data', 'created_at', 'number_of_retries', 'exc_info')
       -- What an operator cancelled or deleted meanwhile is not done.
       if job[1] == 'queued' then
         redis.call('HSET', key, 'status', 'started', 'started_at', time, 'worker_name', worker)
         redis.call('PERSIST', key)
         redis.call('RPUSH', lane.claims, id)
         redis.call('ZADD', lane.started, now + YEAR, id .. ':lane')
-        jobs[#jobs + 1] = {id, job[2] or '', job[3] or '', job[4] or '', job[5] or ''}
+        jobs[#jobs + 1] = {id, job[2] or '', job[3] or '', job[4] or '', job[5] and 1 or 0}
       end
     end
   end

@@ -10,6 +10,7 @@
 local id, digest = ARGV[1], ARGV[2]
 local status = redis.call('HGET', KEYS[1], 'status')
 local resting = status == 'failed' or status == 'canceled' or status == 'stopped'
+local again = status
 
 if digest ~= '' then
   local seen = redis.call('GET', KEYS[6])
@@ -24,6 +25,7 @@ if digest ~= '' then
     return 1
   end
   redis.call('SET', KEYS[6], digest, 'EX', ARGV[3])
+  again = again or seen
 elseif status and not resting then
   return 1
 end
@@ -34,6 +36,10 @@ if status then
 end
 redis.call('HSET', KEYS[1], 'data', ARGV[4], 'status', 'queued', 'origin', ARGV[5],
   'created_at', ARGV[6], 'enqueued_at', ARGV[6], 'description', ARGV[7])
+if again then
+  -- As RQ leaves it after a requeue: the worker knows by it that the job failed before.
+  redis.call('HSET', KEYS[1], 'exc_info', '')
+end
 if redis.call('RPUSH', KEYS[2], id) == 1 then
   redis.call('SADD', KEYS[4], KEYS[2])
 end
