@@ -37,8 +37,12 @@ class Backlog:
         left = self._wait_below(total, alive)
         first = total - left
         began = time.monotonic()
-        self._wait_below(1, alive)
+        self.wait_until_empty(alive)
         return (total - first) / (time.monotonic() - began)
+
+    def wait_until_empty(self, alive: Callable[[], bool]) -> None:
+        """Wait until all jobs are ended. ``alive`` tells whether the worker runs."""
+        self._wait_below(1, alive)
 
     def _wait_below(self, limit: int, alive: Callable[[], bool]) -> int:
         deadline = time.monotonic() + PATIENCE_SECONDS
