@@ -14,7 +14,10 @@ STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Takes over :data:`STOP` and SIGCHLD while in its ``with`` block. For the main thread."""
+    """Takes over :data:`STOP` and SIGCHLD in its ``with`` block, after which the process is to end.
+
+    For the main thread only.
+    """
 
     def __init__(self) -> None:
         self._arrived: deque[int] = deque()
@@ -40,16 +43,19 @@ class Signals:
             return False
 
     def __enter__(self) -> Self:
-        self._old_waker = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        self._old = {number: signal.signal(number, self._on_signal) for number in (*STOP, signal.SIGCHLD)}
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        for number in (*STOP, signal.SIGCHLD):
+            signal.signal(number, self._on_signal)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._old_waker)
+        # What is left to do takes a moment; one more Ctrl-C must not change the exit code.
+        for number in STOP:
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
         self._waker.close()
         self._wakened.close()
 
