@@ -45,7 +45,9 @@ class Signals:
     def __enter__(self) -> Self:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         for number in (*STOP, signal.SIGCHLD):
-            signal.signal(number, self._on_signal)
+            # What `nohup` asked for stays.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
         return self
 
     def __exit__(

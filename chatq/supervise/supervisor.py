@@ -19,6 +19,9 @@ from chatq.supervise.role import Role
 _FIRST_LOOK, _LONGEST_LOOK = 0.01, 0.1
 """Seconds between two questions whether a role is ready: twice as long each time, up to the longest."""
 
+_LONG = 15.0
+"""Seconds after which people are told what is being waited for."""
+
 _SAME_WISH = 0.05
 """Seconds: a Ctrl-C may come twice, from the terminal and from the program that started us."""
 
@@ -72,6 +75,7 @@ class Supervisor:
         self._awaited: Role | None = None
         self._next_look = 0.0
         self._pause = _FIRST_LOOK
+        self._tell_at: float | None = None
         self._stop_asked: float | None = None
         self._stopping = False
         self._ending: list[Role] = []
@@ -98,6 +102,7 @@ class Supervisor:
             if role.once or role.ready is not None:
                 self._awaited, self._pause = role, _FIRST_LOOK
                 self._next_look = self._clock()
+                self._tell_at = self._next_look + _LONG
             self._start(role)
 
     def tick(self) -> None:
@@ -134,10 +139,10 @@ class Supervisor:
         if self._stop_asked is None:
             self._stop_asked = now
             if not self._stopping:
-                self._say("stopping; once more kills")
+                self._say("stopping; a second Ctrl-C kills")
             self._stop(self.exit_code)
         elif now - self._stop_asked >= _SAME_WISH:
-            self._say("killed")
+            self._say("killed everything")
             self.exit_code = ExitCode.FAILED
             for life in list(self._alive.values()):
                 self._processes.kill(life.role)
@@ -163,7 +168,11 @@ class Supervisor:
             self._stop(error.exit_code)
             return
         if not is_ready:
-            self._next_look = self._clock() + self._pause
+            now = self._clock()
+            if self._tell_at is not None and self._tell_at <= now:
+                self._tell_at = None
+                self._say(f"{role.name} is still not ready")
+            self._next_look = now + self._pause
             self._pause = min(self._pause * 2, _LONGEST_LOOK)
             return
         self._awaited = None

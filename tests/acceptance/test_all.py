@@ -170,6 +170,17 @@ def test_flags_beat_the_dot_env_file_in_every_process(system: System, tmp_path: 
     assert running.terminate() == 0
 
 
+def test_a_handler_of_the_users_own_is_run(system: System, tmp_path: Path) -> None:
+    (tmp_path / "my_handlers.py").write_text(
+        "from chatq import handler\n@handler('greet')\ndef greet(name):\n    print('hello', name)\n"
+    )
+    running = system.start("--api-workers", "0", "--app", "my_handlers")
+    running.wait_for("handlers started")
+    assert system.chatq("enqueue", "greet", "name=world", "--wait").returncode == 0
+    running.wait_for(r"\[handlers\] +hello world")
+    assert running.terminate() == 0
+
+
 # --- killed --------------------------------------------------------------------------------------
 
 
@@ -294,7 +305,7 @@ def test_a_second_ctrl_c_ends_everything_at_once(companions: Callable[..., Runni
     until(lambda: press(running), what="a second press that counts")
     # Then the end does not wait for it
     assert running.wait(timeout=5) == 1
-    assert lines_of(running, "chatq")[-1] == "killed"
+    assert lines_of(running, "chatq")[-1] == "killed everything"
 
 
 def press(running: Running) -> bool:

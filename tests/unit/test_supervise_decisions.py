@@ -89,6 +89,13 @@ def test_questions_whether_a_role_is_ready_become_rarer_but_stay_frequent() -> N
     assert pauses == [0.0, 0.01, 0.02, 0.04, 0.08, 0.1]
 
 
+def test_people_are_told_once_what_takes_so_long() -> None:
+    play = Play(Role("api", ("api",), ready=lambda: False))
+    for _ in range(300):
+        play.after(0.1)
+    assert play.said == ["api is still not ready"]
+
+
 def test_a_role_that_can_never_be_ready_ends_all_with_its_exit_code() -> None:
     def hopeless() -> bool:
         raise RedisUnavailable("no answer for 20 s")

@@ -1,0 +1,85 @@
+"""The command line as a whole: help, version, usage errors, and ends that are nobody's fault."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.parts.command import Chatq
+
+COMMANDS = [["all"], ["api"], ["worker"], ["enqueue"], ["redis-check"], ["db"], ["db", "upgrade"], ["db", "current"]]
+
+HEAVY = {"alembic", "flask", "gevent", "gunicorn", "psycopg", "redis", "rq", "sqlalchemy", "structlog"}
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
+def test_help_ends_in_examples_of_the_command(chatq: Chatq, command: list[str]) -> None:
+    shown = chatq(*command, "--help")
+    assert shown.returncode == 0
+    last = re.split(r"\n\s*\n", shown.stdout.strip())[-1]
+    assert last.strip().startswith("Examples:")
+    assert f"chatq {' '.join(command)}".strip() in last
+    assert "\x1b" not in shown.stdout
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != ["db"]], ids=" ".join)
+def test_help_names_the_environment_variables(chatq: Chatq, command: list[str]) -> None:
+    assert "CHATQ_DATA_DIR" in chatq(*command, "--help").stdout
+
+
+def test_without_a_command_help_is_shown(chatq: Chatq) -> None:
+    assert chatq().stdout == chatq("--help").stdout
+
+
+def test_the_version_is_that_of_the_package(chatq: Chatq) -> None:
+    shown = chatq("--version")
+    assert shown.returncode == 0
+    assert re.fullmatch(r"chatq (\d+\.\d+\.\d+|\(not installed\))\n", shown.stdout)
+
+
+def test_help_waits_for_nothing_heavy() -> None:
+    code = "import sys, chatq.cli.app; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "No such command 'nonsense'. See `chatq --help`."),
+        (["--nonsense"], "No such option: --nonsense. See `chatq --help`."),
+        (["db", "nonsense"], "No such command 'nonsense'. See `chatq db --help`."),
+        (["worker", "--processes", "0"], "See `chatq worker --help`."),
+        (["worker", "--only", "nonsense"], "See `chatq worker --help`."),
+    ],
+)
+def test_a_usage_error_is_one_line_and_exit_code_2(chatq: Chatq, arguments: list[str], said: str) -> None:
+    ended = chatq(*arguments)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("chatq: ")
+    assert ended.stderr.endswith(f"{said}\n")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "DATABASE_URL", "CHATQ_PORT", "CHATQ_LANES", "CHATQ_DURABILITY"])
+def test_a_bad_setting_is_named_by_every_command(chatq: Chatq, name: str) -> None:
+    for command in (["all"], ["api"], ["worker"], ["redis-check"], ["db", "current"], ["enqueue", "x"]):
+        ended = chatq(*command, env={name: "no good"})
+        assert ended.returncode == 2, command
+        assert re.fullmatch(rf"chatq: {name} is 'no good': .*\n", ended.stderr), command
+
+
+def test_a_reader_that_has_had_enough_is_no_error_worth_a_word(chatq: Chatq) -> None:
+    command = [sys.executable, "-m", "chatq", "--help"]
+    with subprocess.Popen(
+        command, env=chatq.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(20) == 1
