@@ -46,7 +46,7 @@ class App(Flask):
         headers: list[Header] = []
         try:
             headers = self.gate.admit(environ)
-            answer = preflight(environ, headers)
+            answer = preflight(environ)
             if answer is None and (method, environ["PATH_INFO"]) == _HOTTEST:
                 answer = self._messages.post(environ)
         except Exception as error:  # noqa: BLE001  # the last one who can answer

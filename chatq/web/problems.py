@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from chatq import errors
-from chatq.errors import ChatqError, DatabaseError, InvalidFields, NotReady, RedisError
+from chatq.errors import ChatqError, DatabaseError, InvalidFields, NotReady, Overloaded, RedisError
 from chatq.web.answers import Answer, Header, html_answer, json_answer
 from chatq.web.security import page_headers
 
@@ -47,14 +47,16 @@ def problem(error: Exception, method: str) -> Answer:
         document["errors"] = [{"field": p.field, "problem": p.problem} for p in error.problems]
     if kind is errors.UpgradeRequired:
         headers.append(("Upgrade", "websocket"))
-    if isinstance(error, RedisError | DatabaseError | NotReady):
+    if isinstance(error, Overloaded):
+        headers.append(("Retry-After", str(error.retry_after)))
+    elif isinstance(error, RedisError | DatabaseError | NotReady):
         headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
     return json_answer(document, kind.status, kind="application/problem+json", headers=headers)
 
 
 def title(code: str) -> str:
     """Return a code in words."""
-    return code.replace("-", " ").capitalize()
+    return code.replace("-", " ").capitalize().replace("json", "JSON")
 
 
 def codes() -> dict[str, type[ChatqError]]:

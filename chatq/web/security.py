@@ -80,17 +80,15 @@ class Gate:
             )
 
 
-def preflight(environ: Environ, headers: list[Header]) -> Answer | None:
+def preflight(environ: Environ) -> Answer | None:
     """Return the answer to a browser that asks beforehand whether a page may send a request; None for others."""
     if environ["REQUEST_METHOD"] != "OPTIONS" or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ:
         return None
-    if headers:
-        headers = [
-            *headers,
-            ("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE"),
-            ("Access-Control-Allow-Headers", "Content-Type, Idempotency-Key, X-Chatq-User"),
-            ("Access-Control-Max-Age", "600"),
-        ]
+    headers = [
+        ("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE"),
+        ("Access-Control-Allow-Headers", "Content-Type, Idempotency-Key, X-Chatq-User"),
+        ("Access-Control-Max-Age", "600"),
+    ]
     return Answer(status_line(204), headers, b"")
 
 

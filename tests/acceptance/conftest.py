@@ -1,0 +1,66 @@
+"""A running API and worker: shared by the tests of a module, or a test's own where it breaks something."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from chatq.store.engine import create_engine
+from tests.parts.command import ROOT, Chatq
+from tests.parts.postgres import Postgres
+from tests.parts.roles import Roles
+from tests.parts.valkey import Valkey
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def roles(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Roles]:
+    """An API and a worker that the tests of a module share; each uses conversations of its own."""
+    path = Path(tempfile.mkdtemp(prefix="chatq-"))
+    valkey = Valkey(path).start()
+    database = postgres.create_database() if request.param == "postgres" else None
+    url = postgres.url(database) if database else f"sqlite:///{path}/chatq.sqlite3"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(path),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),
+        "CHATQ_DATA_DIR": str(path / "data"),
+    }
+    roles = Roles(Chatq(path, environment), valkey.url, url)
+    roles.start_api()
+    roles.start_worker()
+    yield roles
+    roles.close()
+    valkey.kill()
+    if database:
+        postgres.drop_database(database)
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def idle_roles(chatq: Chatq, valkey: Valkey, database_url: str) -> Iterator[Roles]:
+    """An installation of the test's own, on SQLite and on Postgres, of which nothing runs yet."""
+    roles = Roles(chatq, valkey.url, database_url)
+    yield roles
+    roles.close()
+
+
+@pytest.fixture
+def engine_of() -> Iterator[Callable[[Roles], Engine]]:
+    """A function that opens an installation's database."""
+    engines: list[Engine] = []
+
+    def open_engine(roles: Roles) -> Engine:
+        url = roles.environment["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")
+        engines.append(create_engine(url))
+        return engines[-1]
+
+    yield open_engine
+    for engine in engines:
+        engine.dispose()

@@ -1,0 +1,144 @@
+"""A websocket client as a user's program would have one, and a socket for what such a client would not do."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+from types import TracebackType
+from typing import Any, Self
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+
+class Client:
+    """Says and hears JSON frames."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.connection = connect(url, compression=None, max_size=None, **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.connection.close()
+
+    def say(self, kind: str, **fields: Any) -> None:
+        """Send a frame."""
+        self.connection.send(json.dumps({"type": kind, **fields}))
+
+    def hear(self, timeout: float = 10) -> dict[str, Any]:
+        """Return the next frame."""
+        message = self.connection.recv(timeout=timeout)
+        assert isinstance(message, str)
+        frame: dict[str, Any] = json.loads(message)
+        return frame
+
+    def expect(self, kind: str, timeout: float = 10) -> dict[str, Any]:
+        """Return the next frame, which is of this type."""
+        frame = self.hear(timeout)
+        assert frame["type"] == kind, frame
+        return frame
+
+    def join(self, conversation: str, since: int | None = None) -> dict[str, Any]:
+        """Join a conversation and return what was answered."""
+        self.say("join", conversationId=conversation, **({} if since is None else {"since": since}))
+        return self.expect("joined")
+
+    def seqs(self, count: int, timeout: float = 20) -> list[int]:
+        """Return the numbers of the next ``count`` events."""
+        return [self.hear(timeout)["seq"] for _ in range(count)]
+
+    def quiet(self) -> None:
+        """Check that nothing is to be heard: the answer to a question comes next."""
+        self.say("ping")
+        self.expect("pong")
+
+    def close_code(self, timeout: float = 10) -> int:
+        """Wait for the end of the connection, whatever comes before it, and return its code."""
+        try:
+            while True:
+                self.connection.recv(timeout=timeout)
+        except ConnectionClosed:
+            code = self.connection.protocol.close_code
+            assert code is not None
+            return code
+
+
+class RawSocket:
+    """A TCP connection on which the websocket handshake is done; the rest is bytes."""
+
+    def __init__(self, port: int, receive_buffer: int | None = None) -> None:
+        self.socket = socket.socket()
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(20)
+        self.socket.connect(("127.0.0.1", port))
+        key = base64.b64encode(os.urandom(16)).decode()
+        head = f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        self.socket.sendall(f"{head}Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+        self._bytes = b""
+        while b"\r\n\r\n" not in self._bytes:
+            self._bytes += self.socket.recv(4096)
+        answer, _, self._bytes = self._bytes.partition(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 101"), answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.socket.close()
+
+    def send(self, opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True) -> None:
+        """Send one frame."""
+        self.socket.sendall(frame(opcode, payload, fin=fin, masked=masked))
+
+    def say(self, kind: str, **fields: Any) -> None:
+        """Send a JSON frame."""
+        self.send(1, json.dumps({"type": kind, **fields}).encode())
+
+    def read(self) -> tuple[int, bytes] | None:
+        """Return opcode and payload of the next frame; None at the end."""
+        head = self._exactly(2)
+        if head is None:
+            return None
+        assert not head[1] & 0x80, "a server's frames are not masked"
+        size = head[1]
+        if size > 125:
+            size = int.from_bytes(self._exactly(2 if size == 126 else 8) or b"")
+        payload = self._exactly(size)
+        return None if payload is None else (head[0] & 0x0F, payload)
+
+    def _exactly(self, size: int) -> bytes | None:
+        while len(self._bytes) < size:
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                return None
+            if not data:
+                return None
+            self._bytes += data
+        found, self._bytes = self._bytes[:size], self._bytes[size:]
+        return found
+
+
+def frame(opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True) -> bytes:
+    """Return a client's frame."""
+    first = opcode | (0x80 if fin else 0)
+    mask = 0x80 if masked else 0
+    if len(payload) < 126:
+        head = bytes((first, mask | len(payload)))
+    elif len(payload) < 65536:
+        head = bytes((first, mask | 126)) + len(payload).to_bytes(2)
+    else:
+        head = bytes((first, mask | 127)) + len(payload).to_bytes(8)
+    if not masked:
+        return head + payload
+    key = os.urandom(4)
+    return head + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
