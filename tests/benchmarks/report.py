@@ -51,6 +51,8 @@ def _cells(result: Result, row: Row) -> list[str]:
     if len(benchmark.measures) > 1:
         title += f": {measure.key}"
     figures = [f"{_number(figure)} {measure.unit}" for figure in row.figures]
+    if benchmark.sides[0] != "chatq":
+        figures[0] = f"{benchmark.sides[0]}: {figures[0]}"
     if len(benchmark.sides) == 1:
         return [title, *figures, "-", "-", _target(measure, measure.unit), "yes" if row.met else "NO"]
     ratio = f"{row.value:.2f} ({min(row.ratios):.2f} … {max(row.ratios):.2f})"

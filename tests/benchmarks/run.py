@@ -7,14 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.benchmarks import chat, drain, feed
+from tests.benchmarks import chat, claims, drain, feed, long_conversation, memory
 from tests.benchmarks.guide_side import MissingNode
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.measure import Benchmark, Result, run_benchmark
 from tests.benchmarks.report import table, to_json
 from tests.benchmarks.stage import Stage
 
-BENCHMARKS: tuple[Benchmark, ...] = (*drain.BENCHMARKS, *chat.BENCHMARKS, *feed.BENCHMARKS)
+MODULES = (drain, chat, feed, claims, long_conversation, memory)
+BENCHMARKS: tuple[Benchmark, ...] = tuple(benchmark for module in MODULES for benchmark in module.BENCHMARKS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
