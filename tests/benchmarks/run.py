@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +21,17 @@ BENCHMARKS: tuple[Benchmark, ...] = tuple(benchmark for module in MODULES for be
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for, print the table, and return 1 if something was not reached."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    names = [benchmark.name for benchmark in BENCHMARKS]
+    if unknown := set(options.names) - set(names):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     chosen = [benchmark for benchmark in BENCHMARKS if not options.names or benchmark.name in options.names]
+    # So that every process that was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     stage = Stage(options.scale)
     results: list[Result] = []
+    machine: dict[str, str] = {}
     try:
         machine = describe_machine(stage)
         for benchmark in chosen:
@@ -37,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     finally:
         stage.close()
-    print(table(machine, results, options.scale))
+        print(table(machine, results, options.scale))
     return 0 if all(row.met for result in results for row in result.rows()) else 1
 
 
