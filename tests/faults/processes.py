@@ -1,0 +1,143 @@
+"""Processes of chatq's that the test kills, freezes, wakes and replaces."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+from tests.faults.points import Deed, Point
+from tests.parts.waiting import until
+
+
+class Process:
+    """One process with all that it starts; what it says on stderr goes to the file ``log``."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, *command],
+                env=dict(environment),
+                cwd=log.parent,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,
+            )
+        self.log = log
+        self.said: list[str] = []
+        """What it said on stdout, a line each."""
+        assert self._process.stdout is not None
+        self._reader = Thread(target=self._read, args=(self._process.stdout,))
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended; a frozen one has not."""
+        return self._process.poll() is None
+
+    def freeze(self) -> None:
+        """Let the process do nothing any more."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let a frozen process go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def terminate(self) -> int:
+        """Ask the process to end and return its exit status."""
+        self._process.terminate()
+        return self._process.wait(20)
+
+    def wait(self, seconds: float = 20) -> int:
+        """Wait until the process has ended, and return its exit status."""
+        return self._process.wait(seconds)
+
+    def kill(self) -> None:
+        """Kill the process with all that it started, at once, and wait until all are gone."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        # Ends when the last of them is gone.
+        self._reader.join()
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+
+    def children(self) -> list[int]:
+        """Return the ids of the processes that it started itself."""
+        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+    def _read(self, stdout: IO[str]) -> None:
+        with stdout:
+            for line in stdout:
+                self.said.append(line.strip())
+
+
+class Worker(Process):
+    """A message worker that takes orders; see :mod:`tests.faults.points`."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        super().__init__(["-m", "tests.faults.worker"], environment, log)
+
+    def wait_until_ready(self) -> None:
+        """Wait until the worker has begun to work."""
+        until(lambda: "worker started" in self.log.read_text(), 30, f"a worker that works; its log is {self.log}")
+
+    def order(self, point: Point, deed: Deed, *, passes: int = 0) -> None:
+        """Order a deed at the next time that the worker is at ``point``, or ``passes`` times later."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            print(point, deed, passes, file=self._process.stdin, flush=True)
+
+    def been_at(self, point: Point) -> int:
+        """Return how often the worker did what was ordered at ``point``."""
+        return self.said.count(point)
+
+    def wait_at(self, point: Point, seconds: float = 15) -> None:
+        """Wait until the worker has done what was ordered at ``point``, for the first time."""
+        until(lambda: self.been_at(point), seconds, f"a worker at {point}; its log is {self.log}")
+
+
+class Api(Process):
+    """``chatq api``: an arbiter with one process that serves."""
+
+    def __init__(self, port: int, environment: Mapping[str, str], log: Path) -> None:
+        super().__init__(["-m", "chatq", "api", "--host", "127.0.0.1", "--port", str(port)], environment, log)
+        self.port = port
+
+    def kill_arbiter(self) -> None:
+        """Kill the process that looks after the one that serves, which ends by itself then."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def kill_child(self) -> None:
+        """Kill the process that serves; its arbiter starts another."""
+        for pid in self.children():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def answers(self) -> bool:
+        """Tell whether it serves requests."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
