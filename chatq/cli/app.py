@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from chatq.cli import all as everything
-from chatq.cli import api, db, enqueue, redis_check, worker
+from chatq.cli import api, bench, db, enqueue, redis_check, worker
 from chatq.cli.options import ending
 from chatq.errors import ChatqError, ExitCode
 
@@ -51,7 +52,7 @@ def _chatq(
         typer.echo(context.get_help())
 
 
-for command in (everything, api, worker, enqueue, redis_check, db):
+for command in (everything, api, worker, enqueue, redis_check, db, bench):
     command.register(app)
 
 
@@ -70,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _reader_gone()
     except OSError as error:
         code = _fail(str(error), ExitCode.FAILED)
+    # The interpreter would go through all objects several times before it ends: a third of a second.
+    gc.freeze()
     sys.exit(code)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import structlog
 
 from chatq import logs
@@ -26,4 +28,7 @@ def prepare(settings: Settings, name: str) -> Services:
         database=without_password(settings.database_url),
         durability=services.durability,
     )
+    # What is there now stays to the end: the garbage collector need not look at it again, and forks share it.
+    gc.collect()
+    gc.freeze()
     return services
