@@ -10,6 +10,7 @@ from flask import Flask, Response, request
 from chatq.realtime.hub import Hub
 from chatq.web import problems
 from chatq.web.answers import Answer, Header
+from chatq.web.batch import Batch
 from chatq.web.conversations import Conversations
 from chatq.web.health import Health
 from chatq.web.intake import Intake
@@ -35,9 +36,10 @@ class App(Flask):
         self.url_map.merge_slashes = False
         self.gate = Gate(services.settings)
         self.hub = Hub(services.blocking_redis(), services.engine)
-        self._messages = Messages(services, Intake(services))
+        intake = Intake(services)
+        self._messages = Messages(services, intake)
         self.extensions["chatq.drain"] = self.hub.drain
-        self._add_routes(services)
+        self._add_routes(services, intake)
         self.register_error_handler(Exception, self._problem)
 
     def wsgi_app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -61,7 +63,7 @@ class App(Flask):
             return Response(rv.body, rv.status, rv.headers)
         return super().make_response(rv)
 
-    def _add_routes(self, services: Services) -> None:
+    def _add_routes(self, services: Services, intake: Intake) -> None:
         messages, conversations = self._messages, Conversations(services)
         jobs, health, page = Jobs(services), Health(services), Page()
         for method, path, view in (
@@ -69,6 +71,7 @@ class App(Flask):
             ("GET", "/healthz", health.live),
             ("GET", "/readyz", health.ready),
             ("GET", "/problems/<code>", problems.page),
+            ("POST", "/api/messages/batch", Batch(services, intake).post),
             ("GET", "/api/messages/<message_id>", messages.show),
             ("PATCH", "/api/messages/<message_id>", messages.change),
             ("DELETE", "/api/messages/<message_id>", messages.delete),

@@ -54,12 +54,7 @@ class Messages:
         Raises:
             ChatqError: as the answer's problem document says it.
         """
-        job = decode(read_body(environ, self._max_body), SendMessage)
-        data = job.message_data
-        check_size(data.content, data.metadata, self._max_content)
-        if data.created_at is not None:
-            raise InvalidFields([FieldProblem("messageData.createdAt", "is for imports only (`chatq enqueue`)")])
-        _fill_sender(job, caller(environ))
+        job = read_message(read_body(environ, self._max_body), self._max_content, caller(environ))
         _fill_client_id(job, idempotency_key(environ))
         return accepted_answer(self._intake.accept(job))
 
@@ -122,6 +117,21 @@ def read_change(document: object) -> NewContent | NewStatus:
         if "content" not in document:
             raise InvalidFields([FieldProblem("", "content or status is missing")])
     return convert(document, NewContent)
+
+
+def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, user: str | None) -> SendMessage:
+    """Return the message that ``user`` sends.
+
+    Raises:
+        RequestRefused: it cannot be sent.
+    """
+    job = decode(bytes(body), SendMessage)
+    data = job.message_data
+    check_size(data.content, data.metadata, max_content_bytes)
+    if data.created_at is not None:
+        raise InvalidFields([FieldProblem("messageData.createdAt", "is for imports only (`chatq enqueue`)")])
+    _fill_sender(job, user)
+    return job
 
 
 def _fill_sender(job: SendMessage, user: str | None) -> None:

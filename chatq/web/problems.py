@@ -34,6 +34,18 @@ def problem(error: Exception, method: str) -> Answer:
     if not isinstance(error, ChatqError):
         log.error("unforeseen error", exc_info=error)
         error = ChatqError("Something went wrong on the server; its log says what.")
+    if isinstance(error, errors.UpgradeRequired):
+        headers.append(("Upgrade", "websocket"))
+    if isinstance(error, Overloaded):
+        headers.append(("Retry-After", str(error.retry_after)))
+    elif isinstance(error, RedisError | DatabaseError | NotReady):
+        headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
+    document = describe(error, method)
+    return json_answer(document, error.status, kind="application/problem+json", headers=headers)
+
+
+def describe(error: ChatqError, method: str) -> dict[str, object]:
+    """Return the problem document of ``error``, which a request with ``method`` met."""
     kind = type(error)
     document: dict[str, object] = {
         "type": f"/problems/{kind.code}",
@@ -45,13 +57,7 @@ def problem(error: Exception, method: str) -> Answer:
     }
     if isinstance(error, InvalidFields):
         document["errors"] = [{"field": p.field, "problem": p.problem} for p in error.problems]
-    if kind is errors.UpgradeRequired:
-        headers.append(("Upgrade", "websocket"))
-    if isinstance(error, Overloaded):
-        headers.append(("Retry-After", str(error.retry_after)))
-    elif isinstance(error, RedisError | DatabaseError | NotReady):
-        headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
-    return json_answer(document, kind.status, kind="application/problem+json", headers=headers)
+    return document
 
 
 def title(code: str) -> str:

@@ -1,0 +1,65 @@
+"""Many messages in one request: each is accepted or refused by itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from flask import request
+
+from chatq.domain.jobs import SendMessage
+from chatq.domain.wire import Wire, decode
+from chatq.errors import ChatqError, FieldProblem, InvalidFields, RequestRefused
+from chatq.queue.edge import Accepted
+from chatq.web import problems
+from chatq.web.answers import Answer, json_answer
+from chatq.web.intake import Intake, accepted_document
+from chatq.web.messages import read_message
+from chatq.web.requests import KEY_HEADER, caller, read_body
+from chatq.web.services import Services
+
+MAX_MESSAGES = 1000
+MAX_BODY_BYTES = 16 << 20
+
+
+class MessageBatch(Wire):
+    """Messages to send; what each of them must look like is said of each by itself."""
+
+    messages: Annotated[
+        list[msgspec.Raw],
+        msgspec.Meta(min_length=1, max_length=MAX_MESSAGES, description=f"a list of 1 to {MAX_MESSAGES} messages"),
+    ]
+
+
+class Batch:
+    """The route ``/api/messages/batch``."""
+
+    def __init__(self, services: Services, intake: Intake) -> None:
+        self._intake = intake
+        self._max_content = services.settings.max_content_bytes
+
+    def post(self) -> Answer:
+        """Accept messages in their order, and answer for each, in the same order, with a 202's fields or a problem.
+
+        Raises:
+            ChatqError: nothing was accepted, or it is unknown what was.
+        """
+        environ = request.environ
+        if KEY_HEADER in request.headers:
+            raise InvalidFields([FieldProblem(KEY_HEADER, "is for one message: give each a clientMessageId")])
+        batch = decode(read_body(environ, MAX_BODY_BYTES), MessageBatch)
+        read = [self._read(raw, caller(environ)) for raw in batch.messages]
+        outcomes = iter(self._intake.accept_many([job for job in read if isinstance(job, SendMessage)]))
+        results = [self._result(job if isinstance(job, ChatqError) else next(outcomes)) for job in read]
+        return json_answer({"results": results}, 202)
+
+    def _read(self, raw: msgspec.Raw, user: str | None) -> SendMessage | RequestRefused:
+        try:
+            return read_message(raw, self._max_content, user)
+        except RequestRefused as error:
+            return error
+
+    def _result(self, outcome: Accepted | ChatqError) -> object:
+        if isinstance(outcome, ChatqError):
+            return problems.describe(outcome, "POST")
+        return msgspec.Raw(accepted_document(outcome))
