@@ -18,7 +18,7 @@ from chatq.store import reads
 from chatq.store.reads import Replay
 
 REPLAY_BYTES = 256 * 1024
-"""While a client is sent its past, no more than this waits for it before the next page is read."""
+"""While a client is sent its past, no more than about this waits for it."""
 _BEYOND_ALL = 1 << 62
 
 log = structlog.get_logger("chatq.realtime")

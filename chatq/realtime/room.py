@@ -7,7 +7,7 @@ a :class:`Window` remembers what passes by live, until the two meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import gevent
@@ -22,6 +22,8 @@ from chatq.store.reads import Replay
 
 PAGE = 500
 """Events that are read from the log at once."""
+CHUNK_BYTES = 64 * 1024
+"""How much of a page is sent to a client before the rest waits for it."""
 MAX_WINDOW = 2000
 """Live events that a window remembers; beyond, the log is read once more."""
 RETRY_SECONDS = 1.0
@@ -62,6 +64,20 @@ def numbered(payload: str | bytes) -> Numbered:
 def is_dense(events: Sequence[Numbered], after: int) -> bool:
     """Tell whether these are the events ``after + 1``, ``after + 2`` and so on."""
     return all(event.seq == number for number, event in enumerate(events, after + 1))
+
+
+def in_chunks(events: Sequence[Numbered]) -> Iterator[list[Numbered]]:
+    """Yield events in groups of :data:`CHUNK_BYTES`, or of one that is larger."""
+    chunk: list[Numbered] = []
+    size = 0
+    for event in events:
+        if chunk and size + len(event.frame) > CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(event)
+        size += len(event.frame)
+    if chunk:
+        yield chunk
 
 
 class NotKept(Exception):
@@ -152,7 +168,7 @@ class Room:
         """Send a new follower the events after ``position``, beginning with the page ``first``, then all live ones.
 
         ``window`` comes from :meth:`watch` and was open before ``first`` was read. ``pause`` is called
-        between pages, and may wait.
+        whenever some of the past was sent, and may wait.
 
         Raises:
             NotKept: events after ``position`` are not in the log any more.
@@ -162,8 +178,13 @@ class Room:
         def send(events: Sequence[Numbered]) -> None:
             follower.send(b"".join(event.frame for event in events))
 
+        def send_slowly(events: Sequence[Numbered]) -> None:
+            for chunk in in_chunks(events):
+                send(chunk)
+                pause()
+
         while True:
-            position = self._read_up(position, window, send, first, pause)
+            position = self._read_up(position, window, first, send_slowly, send)
             if not self._followers and self._filling is None:
                 self._position = position
             if position >= self._position:
@@ -208,7 +229,8 @@ class Room:
         try:
             while self._followers:
                 try:
-                    self._read_up(self._position, window, self._deliver, self._read(self._position))
+                    first = self._read(self._position)
+                    self._read_up(self._position, window, first, self._deliver, self._deliver)
                 except DatabaseError as error:
                     log.warning("events cannot be read; trying again", reason=error.detail)
                     gevent.sleep(RETRY_SECONDS)
@@ -227,27 +249,25 @@ class Room:
         self,
         position: int,
         window: Window,
-        deliver: Callable[[Sequence[Numbered]], None],
         page: Replay,
-        pause: Callable[[], None] = lambda: None,
+        deliver_past: Callable[[Sequence[Numbered]], None],
+        deliver_live: Callable[[Sequence[Numbered]], None],
     ) -> int:
         """Deliver the events after ``position`` until the log meets the live ones; return where that is.
 
-        Nothing can come between the last delivery and the return.
+        ``deliver_past`` may wait; nothing can come between what ``deliver_live`` gets and the return.
         """
         while True:
             events = [numbered(payload) for payload in page.payloads]
             if not is_dense(events, position) or (not events and page.last_seq > position):
                 raise NotKept
             if events:
-                deliver(events)
+                deliver_past(events)
                 position = events[-1].seq
             if position >= page.last_seq and (live := window.after(position)) is not None:
                 if live:
-                    deliver(live)
+                    deliver_live(live)
                 return position + len(live)
-            if events:
-                pause()
             window.open()
             page = self._read(position)
 

@@ -10,22 +10,25 @@ from types import TracebackType
 from typing import Any, Self
 
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 
 class Client:
-    """Says and hears JSON frames."""
+    """Says and hears JSON frames while its ``with`` lasts."""
+
+    connection: ClientConnection
 
     def __init__(self, url: str, **options: Any) -> None:
-        self.connection = connect(url, compression=None, max_size=None, **options)
+        self._opening = connect(url, compression=None, max_size=None, **options)
 
     def __enter__(self) -> Self:
+        self.connection = self._opening.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.connection.close()
+        self._opening.__exit__(kind, value, trace)
 
     def say(self, kind: str, **fields: Any) -> None:
         """Send a frame."""
