@@ -7,7 +7,7 @@ from typing import LiteralString
 
 import psycopg
 
-from tests.benchmarks.limit.rows import Conversation, Job, Row, Rows
+from tests.benchmarks.limit.rows import Conversation, Job, Rows
 
 _FENCE: LiteralString = "SELECT epoch FROM lanes WHERE lane = %s FOR SHARE"
 _SEEN: LiteralString = "SELECT job_id FROM events WHERE job_id = ANY(%s)"
@@ -102,20 +102,7 @@ class Postgres:
 
     def _copy(self, rows: Rows) -> None:
         with self._connection.cursor() as cursor:
-            with cursor.copy(f"COPY {_MESSAGES} FROM STDIN") as copy:
-                copy.write("".join(map(_line, rows.messages)))
-            with cursor.copy(f"COPY {_EVENTS} FROM STDIN") as copy:
-                copy.write("".join(map(_line, rows.events)))
-
-
-_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
-
-
-def _line(row: Row) -> str:
-    """Return a row in COPY's text format."""
-    values = "\t".join(["\\N" if value is None else _escaped(str(value)) for value in row])
-    return f"{values}\n"
-
-
-def _escaped(text: str) -> str:
-    return text if text.isalnum() else text.translate(_ESCAPES)
+            for table, values in ((_MESSAGES, rows.messages), (_EVENTS, rows.events)):
+                with cursor.copy(f"COPY {table} FROM STDIN") as copy:
+                    for row in values:
+                        copy.write_row(row)
