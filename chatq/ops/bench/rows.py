@@ -1,0 +1,40 @@
+"""What a run leaves in the database: counted, and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, delete, func, select
+
+from chatq.store.engine import reading, writing
+from chatq.store.tables import conversations, events, failures, members, messages
+
+_AT_ONCE = 2000
+"""Messages that are removed in one transaction: others get their turn in between."""
+
+
+def count_events(engine: Engine, names: Sequence[str]) -> int:
+    """Return how many events these conversations have together."""
+    query = select(func.coalesce(func.sum(conversations.c.last_seq), 0)).where(conversations.c.id.in_(names))
+    with reading(engine) as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def remove_rows(engine: Engine, names: Sequence[str]) -> None:
+    """Remove all rows of these conversations; may be repeated where it was cut off.
+
+    Raises:
+        DatabaseError: the database does not answer.
+    """
+    query = select(conversations.c.id, conversations.c.last_seq).where(conversations.c.id.in_(names))
+    with reading(engine) as connection:
+        found = connection.execute(query).tuples().all()
+    for name, last_seq in found:
+        for upper in range(_AT_ONCE, last_seq + 1, _AT_ONCE):
+            with writing(engine) as connection:
+                for table in (messages, events):
+                    connection.execute(delete(table).where(table.c.conversation_id == name, table.c.seq <= upper))
+    with writing(engine) as connection:
+        for table in (messages, events, members, failures):
+            connection.execute(delete(table).where(table.c.conversation_id.in_(names)))
+        connection.execute(delete(conversations).where(conversations.c.id.in_(names)))
