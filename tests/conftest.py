@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from chatq.store import schema
 from chatq.store.engine import create_engine
 from tests.parts.command import ROOT, Chatq
+from tests.parts.installation import Installation
 from tests.parts.postgres import Postgres
 from tests.parts.valkey import Valkey
 
@@ -104,3 +105,11 @@ def chatq(tmp_path: Path, environment: dict[str, str]) -> Iterator[Chatq]:
     command = Chatq(tmp_path, environment)
     yield command
     command.close()
+
+
+@pytest.fixture
+def installation(chatq: Chatq, valkey: Valkey, database_url: str) -> Iterator[Installation]:
+    """An installation of the test's own, on SQLite and on Postgres, of which nothing runs yet."""
+    installation = Installation(chatq, valkey.url, database_url)
+    yield installation
+    installation.engine.dispose()

@@ -24,7 +24,7 @@ from chatq.domain.events import (
     to_payload,
 )
 from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
-from chatq.domain.messages import DEVELOPMENT_USER, Message, Status
+from chatq.domain.messages import DEVELOPMENT_USER, Message, MessageData, Status
 from chatq.domain.wire import encode
 
 EXPIRED = "expired"
@@ -92,6 +92,8 @@ class Before:
     """Ids of the jobs that had no effect."""
     failed: Mapping[str, str] = field(default_factory=dict)
     """Why jobs failed, by job id."""
+    others: AbstractSet[str] = frozenset()
+    """Ids of the jobs that may say something else than what was stored under their id."""
 
 
 @dataclass(slots=True)
@@ -337,15 +339,16 @@ class Ledger:
 
 
 def _repeat(stored: Stored, job: SendMessage) -> Outcome:
-    message, data = stored.message, job.message_data
-    if message.deleted_at is None and message.edited_at is None and not _same(message, data.content, data.metadata):
+    message = stored.message
+    if message.deleted_at is None and message.edited_at is None and not is_same(message, job.message_data):
         return Outcome(failure="idempotency-mismatch: this client id was used before for other content.")
     rows = [row for row in stored.events if row["type"] == "newMessage"]
     return Outcome(tuple(map(Published, rows)))
 
 
-def _same(message: Message, content: str, metadata: dict[str, Any] | None) -> bool:
-    return message.content == content and (message.metadata or None) == (metadata or None)
+def is_same(message: Message, data: MessageData) -> bool:
+    """Tell whether a stored message is the one that ``data`` describe."""
+    return message.content == data.content and (message.metadata or None) == (data.metadata or None)
 
 
 def _metadata(message: Message) -> str | None:

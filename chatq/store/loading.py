@@ -19,12 +19,13 @@ from sqlalchemy import (
     text,
 )
 
+from chatq.domain.events import NewMessage, from_payload
 from chatq.domain.ids import is_computed
-from chatq.domain.jobs import SendMessage, UpdateMessageStatus
+from chatq.domain.jobs import MessageJob, SendMessage, UpdateMessageStatus
 from chatq.domain.messages import DEVELOPMENT_USER, Message
 from chatq.domain.wire import encode, parse
 from chatq.errors import LaneLost
-from chatq.store.ledger import Before, Conversation, Ledger, Member, Published, Stored, Work
+from chatq.store.ledger import Before, Conversation, Ledger, Member, Published, Stored, Work, is_same
 from chatq.store.tables import conversations, events, failures, lanes, members, messages
 
 _NEW_CONVERSATION = text(
@@ -54,7 +55,17 @@ def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Wo
     if current != epoch:
         raise LaneLost(f"Lane {lane} was taken over: its epoch is {current}, not {epoch}.")
     applied = {row["job_id"]: Published(dict(row)) for row in rows if row["job_id"] is not None}
-    return Before(applied, _find_settled(works, applied), _find_failed(connection, works))
+    others = {work.job_id for work in works if work.job_id in applied and _says_else(work.job, applied[work.job_id])}
+    settled, failed = _find_settled(works, applied), _find_failed(connection, works, others)
+    return Before({id_: applied[id_] for id_ in applied.keys() - others}, settled, failed, others)
+
+
+def _says_else(job: MessageJob, published: Published) -> bool:
+    """Tell whether a message is not the one that was stored under its id, unless that was edited since."""
+    if not isinstance(job, SendMessage):
+        return False
+    event = from_payload(published.payload)
+    return not isinstance(event, NewMessage) or not is_same(event.message, job.message_data)
 
 
 def _find_settled(works: Sequence[Work], applied: Mapping[str, Published]) -> set[str]:
@@ -84,7 +95,12 @@ def load(connection: Connection, ledger: Ledger, works: Sequence[Work], *, thoro
         work.message_id
         for work in works
         if work.job_id not in ledger.before.applied
-        and (thorough or work.message_id != work.job_id or not isinstance(work.job, SendMessage))
+        and (
+            thorough
+            or work.message_id != work.job_id
+            or not isinstance(work.job, SendMessage)
+            or work.job_id in ledger.before.others
+        )
     }
     _load_messages(connection, ledger, wanted)
     touched = {work.job.conversation_id for work in works if isinstance(work.job, SendMessage) and not work.expired}
@@ -107,12 +123,13 @@ def as_list(connection: Connection, ids: Collection[str], name: str = "ids") -> 
     return {name: sorted(ids) if connection.dialect.name == "postgresql" else encode(sorted(ids)).decode()}
 
 
-def _find_failed(connection: Connection, works: Sequence[Work]) -> dict[str, str]:
+def _find_failed(connection: Connection, works: Sequence[Work], others: set[str]) -> dict[str, str]:
     """Return the jobs whose failure was committed, but not finished: once more they fail in the same way."""
     may_have = {
         work.job_id
         for work in works
-        if not work.failed_before and (work.last_attempt or not isinstance(work.job, SendMessage))
+        if not work.failed_before
+        and (work.last_attempt or not isinstance(work.job, SendMessage) or work.job_id in others)
     }
     if not may_have:
         return {}
