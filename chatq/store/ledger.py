@@ -170,7 +170,7 @@ class Ledger:
             return Outcome((published,))
         if (reason := self.before.failed.get(work.job_id)) is not None:
             return Outcome(failure=reason)
-        if work.job_id in self.before.settled and not isinstance(work.job, SendMessage):
+        if work.job_id in self.before.settled:
             return Outcome()
         return None
 

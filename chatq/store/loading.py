@@ -73,12 +73,15 @@ def _find_settled(works: Sequence[Work], applied: Mapping[str, Published]) -> se
 
     Jobs about one message keep their order and a batch is committed as a whole: what stands before a job that
     was applied was done as well, and done once more it might have an effect now. But a job whose id was
-    computed from a client's may have been applied long ago, and be a mere repeat behind something new.
+    computed from a client's may have been applied long ago, and be a mere repeat behind something new; and what
+    stands before the very message that it is about was put behind it.
     """
     settled: set[str] = set()
     done: set[str] = set()
     for work in reversed(works if applied else ()):
-        if work.job_id not in applied:
+        if isinstance(work.job, SendMessage):
+            done.discard(work.message_id)
+        elif work.job_id not in applied:
             settled.update({work.job_id} if work.message_id in done else ())
         elif not is_computed(work.job_id):
             done.add(work.message_id)

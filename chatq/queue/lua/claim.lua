@@ -5,8 +5,8 @@
 -- ARGV  1 token    2 lease in ms    3 how many jobs at most    4 number of lanes
 --       5 RQ's prefix    6 chatq's prefix    7 now, seconds since the epoch    8 now, RFC 3339
 --       9 worker's name    10 the lane    11 1: let go if any other free lane has work
--- Returns the jobs, each {id, data, created_at, number_of_retries, 1 if it failed before else 0}; none: the lane was let go;
--- false: the lane is another worker's.
+-- Returns the jobs, each {id, data, created_at, number_of_retries, 1 if it failed before else 0}; none: the lane
+-- was let go; false: the lane is another worker's.
 
 --@include claiming
 
@@ -38,7 +38,7 @@ if #jobs > 0 then
 else
   redis.call('DEL', lane.lease)
   show(KEYS[3], 'idle')
-  if yield and redis.call('LLEN', KEYS[1]) == 0 then
+  if (yield or redis.call('LLEN', lane.queue) > 0) and redis.call('LLEN', KEYS[1]) == 0 then
     redis.call('RPUSH', KEYS[1], '1')
   end
 end

@@ -57,7 +57,8 @@ local function give_back(lane)
   for at = #ids, 1, -1 do
     local id = ids[at]
     redis.call('ZREM', lane.started, id .. ':lane')
-    if redis.call('EXISTS', lane.job .. id) == 1 then
+    -- What an operator cancelled or deleted meanwhile stays so.
+    if redis.call('HGET', lane.job .. id, 'status') == 'started' then
       redis.call('HSET', lane.job .. id, 'status', 'queued')
       redis.call('LPUSH', lane.queue, id)
     end
