@@ -12,6 +12,8 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
+from chatq.web.responses import write_at_once
+
 
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
     """One process that serves requests and sockets.
@@ -30,6 +32,11 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
         """Leave the terminal's Ctrl-C, which reaches all processes at once, to the arbiter."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def init_process(self) -> None:
+        """Begin this process's work."""
+        write_at_once()
+        super().init_process()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the end."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import MultiDict
 
 from chatq.domain.ids import is_client_id, is_uuid
@@ -13,6 +14,7 @@ from chatq.errors import (
     FieldProblem,
     InvalidFields,
     MalformedJson,
+    RequestRefused,
     RequestTimeout,
     TooLarge,
     UnsupportedMediaType,
@@ -22,6 +24,8 @@ Environ = dict[str, Any]
 
 USER_HEADER = "X-Chatq-User"
 KEY_HEADER = "Idempotency-Key"
+BODY_SECONDS = 20.0
+"""How long a request's body may make no progress."""
 NOBODY = "dev"
 """Who sends a request of development mode that names nobody."""
 
@@ -37,33 +41,42 @@ def read_body(environ: Environ, limit: int) -> bytes:
         TooLarge: it is larger; what its header says to be larger is not read.
         MalformedJson: there is no body, or it ends early.
         RequestTimeout: it does not arrive.
+        RequestRefused: its chunks are none.
     """
     kind = environ.get("CONTENT_TYPE")
     if kind and kind != "application/json":
         _check_media_type(kind)
-    try:
-        length = environ.get("CONTENT_LENGTH")
-        if length:
-            return _read_exactly(environ, int(length), limit)
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        size = int(length)
+        if size > limit:
+            raise TooLarge(f"The request has {size} bytes; at most {limit} are allowed.")
+        body = _read(environ, size)
+        if len(body) < size:
+            raise MalformedJson("The body ends before its Content-Length.")
+    else:
         # Without either header a request has no body, and waiting for one would take for ever.
-        body: bytes = environ["wsgi.input"].read(limit + 1) if "HTTP_TRANSFER_ENCODING" in environ else b""
-    except OSError as error:
-        raise RequestTimeout(f"The body did not arrive: {error}.") from error
-    if len(body) > limit:
-        raise TooLarge(f"The request is larger than {limit} bytes.")
+        body = _read(environ, limit + 1) if "HTTP_TRANSFER_ENCODING" in environ else b""
+        if len(body) > limit:
+            raise TooLarge(f"The request is larger than {limit} bytes.")
     if not body:
         raise MalformedJson("The request has no body.")
     return body
 
 
-def _read_exactly(environ: Environ, length: int, limit: int) -> bytes:
-    if length > limit:
-        raise TooLarge(f"The request has {length} bytes; at most {limit} are allowed.")
-    body: bytes = environ["wsgi.input"].read(length)
-    if len(body) < length:
-        raise MalformedJson("The body ends before its Content-Length.")
-    if not body:
-        raise MalformedJson("The request has no body.")
+def _read(environ: Environ, size: int) -> bytes:
+    socket = environ.get("gunicorn.socket")
+    if socket is not None:
+        socket.settimeout(BODY_SECONDS)
+    try:
+        body: bytes = environ["wsgi.input"].read(size)
+    except TimeoutError:
+        raise RequestTimeout(f"Nothing of the body came for {BODY_SECONDS:.0f} seconds.") from None
+    except (OSError, ParseException) as error:
+        raise RequestRefused(f"The body cannot be read: {error}.") from None
+    finally:
+        if socket is not None:
+            socket.settimeout(None)
     return body
 
 

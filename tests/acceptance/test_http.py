@@ -268,6 +268,15 @@ def test_request_that_is_said_to_be_huge_is_refused_unread(roles: Roles) -> None
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize("body", [b"ZZ\r\n", b"-1\r\n", b"3\r\nabcd\r\n0\r\n\r\n", b"3;\x01\r\n"])
+def test_chunks_that_are_none_are_400(roles: Roles, body: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", roles.port), timeout=10) as connection:
+        connection.sendall(
+            b"POST /api/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
 def test_endless_request_is_refused(roles: Roles) -> None:
     answer = roles.http.post("/api/messages", content=(b"x" * 65536 for _ in range(100)))
     assert answer.status_code == 413
