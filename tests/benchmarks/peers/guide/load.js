@@ -6,9 +6,9 @@
 //
 // Without --rate each connection posts again as soon as it has its answer; with it, message k is posted k/R seconds
 // after the first. The warm-up's messages are posted before, as fast as possible, and not counted.
-import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { Connection } from './http.js'
 import { LISTENERS } from './listeners.js'
 
 const PATIENCE_MS = 120_000
@@ -31,23 +31,6 @@ const connections = Number(values.connections)
 const conversations = Number(values.conversations)
 const rate = Number(values.rate)
 
-const agent = new Agent({ keepAlive: true, maxSockets: connections })
-const target = new URL('/api/messages', url)
-
-function post(body) {
-  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
-  return new Promise((resolve, reject) => {
-    const sending = request(target, { method: 'POST', agent, headers }, (response) => {
-      response.resume()
-      response.on('end', () =>
-        response.statusCode === 202 ? resolve() : reject(new Error(`answered with ${response.statusCode}`)),
-      )
-    })
-    sending.on('error', reject)
-    sending.end(body)
-  })
-}
-
 // One round of messages: when each was sent, and how long its answer and its arrival took.
 class Round {
   constructor(label, count) {
@@ -57,11 +40,11 @@ class Round {
 
   async post(rate) {
     this.began = performance.now()
-    await Promise.all(Array.from({ length: connections }, () => this.connection(rate)))
+    await Promise.all(pool.map((connection) => this.postOver(connection, rate)))
     this.acceptedAfter = performance.now() - this.began
   }
 
-  async connection(rate) {
+  async postOver(connection, rate) {
     while (this.next < this.count) {
       const number = this.next++
       if (rate) {
@@ -71,7 +54,8 @@ class Round {
       const messageData = { senderId: 'alice', content: `${this.label} ${number}` }
       const body = JSON.stringify({ conversationId: `c${number % conversations}`, messageData })
       this.sent[number] = performance.now()
-      await post(body)
+      const status = await connection.post('/api/messages', body)
+      if (status !== 202) throw new Error(`answered with ${status}`)
       this.accepted.push(performance.now() - this.sent[number])
     }
   }
@@ -121,6 +105,7 @@ async function run(label, count, rate) {
   return round
 }
 
+const pool = await Promise.all(Array.from({ length: connections }, () => Connection.open(url)))
 if (values.listen) {
   const listen = LISTENERS[values.listen]
   const ids = Array.from({ length: conversations }, (_, number) => `c${number}`)
