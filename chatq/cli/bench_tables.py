@@ -51,6 +51,7 @@ def _print_tables(report: Report) -> None:
     for note in report.notes:
         console.print(f"Note: {note}", style="yellow", markup=False)
     if report.comparison is not UNSET:
+        console.print()
         console.print(_comparison_table(report.comparison))
         for difference in report.comparison.differences:
             console.print(f"Not the same: {difference}", style="yellow", markup=False)

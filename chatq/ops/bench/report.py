@@ -105,7 +105,7 @@ class Report(Document):
 
 TITLES = {
     "accept": "POST over 32 connections, no worker",
-    "enqueue": "jobs in scripts, 1,000 at a time",
+    "enqueue": "jobs without HTTP, 1,000 at a time",
     "drain": "queued jobs by one worker process",
     "endToEnd": "POST to websocket, 32 connections",
     "paced": "POST to websocket, 100 a second",

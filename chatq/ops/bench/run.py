@@ -67,9 +67,7 @@ class Bench:
         check_idle(self._services)
         installation = describe(self._services)
         if others := installation.other_workers:
-            self._notes.append(
-                f"Beside the run's own worker, {others} of others did its jobs; the figures are theirs too."
-            )
+            self._notes.append(f"Other workers of the installation took part: {others}. All figures are theirs too.")
         date = timestamp()
         with interruptible():
             try:
