@@ -31,6 +31,8 @@ from chatq.store.tables import conversations, events, failures, lanes, members, 
 _NEW_CONVERSATION = text(
     "INSERT INTO conversations (id, created_at) VALUES (:id, :created_at) ON CONFLICT (id) DO NOTHING"
 )
+_END_OF_TIME = "9999"
+"""After every RFC 3339 time of this era."""
 _WITH_CONTENT = ("newMessage", "messageEdited")
 
 
@@ -44,7 +46,7 @@ def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Wo
         LaneLost: another worker has taken the lane over.
     """
     query = (
-        select(lanes.c.epoch, events.c.job_id, events.c.conversation_id, events.c.payload)
+        select(lanes.c.epoch, events.c.job_id, events.c.conversation_id, events.c.payload, events.c.created_at)
         .select_from(lanes.outerjoin(events, listed(connection, events.c.job_id)))
         .where(lanes.c.lane == bindparam("lane"))
         .with_for_update(read=True, of=lanes)
@@ -73,18 +75,20 @@ def _find_settled(works: Sequence[Work], applied: Mapping[str, Published]) -> se
 
     Jobs about one message keep their order and a batch is committed as a whole: what stands before a job that
     was applied was done as well, and done once more it might have an effect now. But a job whose id was
-    computed from a client's may have been applied long ago, and be a mere repeat behind something new; and what
-    stands before the very message that it is about was put behind it.
+    computed from a client's may have been applied long ago, before what stands in front of it was accepted, and
+    be a mere repeat; and what stands before the very message that it is about was put behind it.
     """
     settled: set[str] = set()
-    done: set[str] = set()
+    done_at: dict[str, str] = {}
+    """By message: what was accepted until then, and stands before here, was done."""
     for work in reversed(works if applied else ()):
         if isinstance(work.job, SendMessage):
-            done.discard(work.message_id)
-        elif work.job_id not in applied:
-            settled.update({work.job_id} if work.message_id in done else ())
-        elif not is_computed(work.job_id):
-            done.add(work.message_id)
+            done_at.pop(work.message_id, None)
+        elif (published := applied.get(work.job_id)) is not None:
+            at = published.row["created_at"] if is_computed(work.job_id) else _END_OF_TIME
+            done_at[work.message_id] = max(at, done_at.get(work.message_id, ""))
+        elif work.created_at <= done_at.get(work.message_id, ""):
+            settled.add(work.job_id)
     return settled
 
 
