@@ -68,6 +68,10 @@ class Connection:
             self._too_slow()
             raise Closed
 
+    def drain(self, size: int, timeout: float) -> None:
+        """Wait until at most ``size`` bytes wait to be sent, or for ``timeout`` seconds."""
+        self._outbox.wait_until_below(size, timeout)
+
     def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
         """Say that the connection ends, and end it once the client has answered, or after a while.
 

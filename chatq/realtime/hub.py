@@ -13,7 +13,8 @@ from chatq.queue import keys
 from chatq.realtime.bus import Bus
 from chatq.realtime.connection import Connection
 from chatq.realtime.frames import CloseCode, text_frame
-from chatq.realtime.room import RETRY_SECONDS, Room, numbered
+from chatq.realtime.live import numbered
+from chatq.realtime.room import RETRY_SECONDS, Room
 from chatq.store import reads
 from chatq.store.reads import Replay
 

@@ -7,25 +7,24 @@ a :class:`Window` remembers what passes by live, until the two meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import gevent
-import msgspec
 import structlog
 from sqlalchemy import Engine
 
 from chatq.errors import DatabaseError
-from chatq.realtime.frames import CloseCode, text_frame
+from chatq.realtime.frames import CloseCode
+from chatq.realtime.live import BURST_BYTES, Numbered, Window, in_chunks, is_dense, numbered, size_of
 from chatq.store import reads
 from chatq.store.reads import Replay
 
 PAGE = 500
 """Events that are read from the log at once."""
-CHUNK_BYTES = 64 * 1024
-"""How much of a page is sent to a client before the rest waits for it."""
-MAX_WINDOW = 2000
-"""Live events that a window remembers; beyond, the log is read once more."""
+BURST_PAUSE_SECONDS = 0.05
+"""How long all wait for the slowest between two chunks."""
 RETRY_SECONDS = 1.0
 
 log = structlog.get_logger("chatq.realtime")
@@ -37,87 +36,15 @@ class Follower(Protocol):
     def send(self, frame: bytes) -> None:
         """Take websocket frames; never waits."""
 
+    def drain(self, size: int, timeout: float) -> None:
+        """Wait until at most ``size`` bytes wait to be sent, or for ``timeout`` seconds."""
+
     def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
         """End the connection."""
 
 
-class Numbered(NamedTuple):
-    """An event, ready to be sent."""
-
-    seq: int
-    frame: bytes
-
-
-class _Seq(msgspec.Struct):
-    seq: int
-
-
-_seq_of = msgspec.json.Decoder(_Seq).decode
-
-
-def numbered(payload: str | bytes) -> Numbered:
-    """Return a stored event as a frame with its number."""
-    data = payload.encode() if isinstance(payload, str) else payload
-    return Numbered(_seq_of(data).seq, text_frame(data))
-
-
-def is_dense(events: Sequence[Numbered], after: int) -> bool:
-    """Tell whether these are the events ``after + 1``, ``after + 2`` and so on."""
-    return all(event.seq == number for number, event in enumerate(events, after + 1))
-
-
-def in_chunks(events: Sequence[Numbered]) -> Iterator[list[Numbered]]:
-    """Yield events in groups of :data:`CHUNK_BYTES`, or of one that is larger."""
-    chunk: list[Numbered] = []
-    size = 0
-    for event in events:
-        if chunk and size + len(event.frame) > CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(event)
-        size += len(event.frame)
-    if chunk:
-        yield chunk
-
-
 class NotKept(Exception):
     """The log no longer holds the next event."""
-
-
-class Window:
-    """What passes by live while somebody reads up from the log."""
-
-    def __init__(self) -> None:
-        self._events: list[Numbered] = []
-        self._complete = True
-
-    def open(self) -> None:
-        """Begin anew: what is committed by now will be read."""
-        self._events.clear()
-        self._complete = True
-
-    def see(self, events: Sequence[Numbered]) -> None:
-        """Remember live events."""
-        if len(self._events) + len(events) > MAX_WINDOW:
-            self.spoil()
-        elif self._complete:
-            self._events += events
-
-    def spoil(self) -> None:
-        """Something may have been missed."""
-        self._events.clear()
-        self._complete = False
-
-    def after(self, position: int) -> list[Numbered] | None:
-        """Return the live events after ``position``; None if there may be some that are not known here."""
-        events: list[Numbered] = []
-        for event in self._events:
-            if event.seq > position:
-                if event.seq != position + 1:
-                    return None
-                events.append(event)
-                position = event.seq
-        return events if self._complete else None
 
 
 class Room:
@@ -152,7 +79,7 @@ class Room:
         if not self._followers or self._filling is not None:
             return
         new = [event for event in events if event.seq > self._position]
-        if not is_dense(new, self._position):
+        if not is_dense(new, self._position) or size_of(new) > BURST_BYTES:
             self.fill()
         elif new:
             self._deliver(new)
@@ -230,7 +157,7 @@ class Room:
             while self._followers:
                 try:
                     first = self._read(self._position)
-                    self._read_up(self._position, window, first, self._deliver, self._deliver)
+                    self._read_up(self._position, window, first, self._deliver_slowly, self._deliver)
                 except DatabaseError as error:
                     log.warning("events cannot be read; trying again", reason=error.detail)
                     gevent.sleep(RETRY_SECONDS)
@@ -273,6 +200,14 @@ class Room:
 
     def _read(self, position: int) -> Replay:
         return reads.replay(self._engine, self.conversation_id, position, PAGE)
+
+    def _deliver_slowly(self, events: Sequence[Numbered]) -> None:
+        """Deliver in chunks, each once everybody, or all but the slow, have taken the one before."""
+        for chunk in in_chunks(events):
+            self._deliver(chunk)
+            deadline = time.monotonic() + BURST_PAUSE_SECONDS
+            for follower in list(self._followers):
+                follower.drain(BURST_BYTES, max(0.0, deadline - time.monotonic()))
 
     def _deliver(self, events: Sequence[Numbered]) -> None:
         """Send all followers events that follow on the room's position."""

@@ -621,6 +621,17 @@ def test_long_past_waits_for_a_slow_reader(idle_roles: Roles) -> None:
         assert seqs == list(range(1, 306))
 
 
+def test_burst_closes_nobody_who_reads(roles: Roles) -> None:
+    conversation = fresh()
+    with roles.connect() as client:
+        client.join(conversation)
+        writer = threading.Thread(target=import_many, args=(roles, conversation, 600, "x" * 15000))
+        writer.start()
+        assert client.seqs(600) == list(range(1, 601))
+        writer.join()
+        client.quiet()
+
+
 def test_sigterm_sends_clients_away_and_ends_with_0(idle_roles: Roles) -> None:
     api = idle_roles.start_api()
     with idle_roles.connect() as joined, idle_roles.connect() as silent:

@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, insert, update
 
+from chatq.realtime import live
 from chatq.realtime import room as room_module
-from chatq.realtime.room import CHUNK_BYTES, MAX_WINDOW, NotKept, Numbered, Room, Window, in_chunks, numbered
+from chatq.realtime.live import BURST_BYTES, CHUNK_BYTES, Numbered, Window, in_chunks, numbered
+from chatq.realtime.room import NotKept, Room
 from chatq.store import reads, schema
 from chatq.store.engine import create_engine
 from chatq.store.reads import Replay
@@ -67,12 +69,16 @@ class Recorder:
     def __init__(self) -> None:
         self.seqs: list[int] = []
         self.closed: int | None = None
+        self.drained = 0
 
     def send(self, frame: bytes) -> None:
         while frame:
             size = frame[1]
             self.seqs.append(json.loads(frame[2 : 2 + size])["seq"])
             frame = frame[2 + size :]
+
+    def drain(self, size: int, timeout: float) -> None:
+        self.drained += 1
 
     def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
         self.closed = code
@@ -139,7 +145,9 @@ def test_window_that_was_spoilt_or_is_full_knows_nothing_until_it_is_opened_anew
     assert window.after(0) is None
     window.open()
     assert window.after(0) == []
-    window.see([Numbered(seq, b"") for seq in range(1, MAX_WINDOW + 2)])
+    window.see([Numbered(1, b"x" * BURST_BYTES)])
+    assert len(window.after(0) or []) == 1
+    window.see([Numbered(2, b"x")])
     assert window.after(0) is None
 
 
@@ -230,6 +238,20 @@ def test_log_that_lost_events_ends_its_followers(room: Room, log: Log) -> None:
     window = room.watch()
     with pytest.raises(NotKept):
         room.add(Recorder(), log.read(0), 0, window, nothing)
+
+
+def test_burst_goes_out_in_chunks(room: Room, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_module, "BURST_BYTES", 100)
+    monkeypatch.setattr(live, "BURST_BYTES", 100)
+    monkeypatch.setattr(live, "CHUNK_BYTES", 50)
+    follower = join(room, log, 0)
+    room.receive(log.commit(5))
+    assert (follower.seqs, follower.drained) == ([1, 2, 3, 4, 5], 0)
+    room.receive(log.commit(40))
+    settle()
+    room.receive(log.commit())
+    assert follower.seqs == list(range(1, 47))
+    assert follower.drained > 5
 
 
 def test_room_is_empty_once_everybody_has_left(room: Room, log: Log) -> None:
