@@ -22,6 +22,8 @@ from chatq.queue.connection import translated
 
 SETTLE_SECONDS = 3.0
 """How long a subscriber waits for Redis to confirm; afterwards Redis counts as away."""
+CONNECT_SECONDS = 5.0
+"""How long Redis may take to greet a new connection."""
 PING_SECONDS = 5.0
 """How long nothing may be heard before Redis is asked whether it lives."""
 MAX_PAUSE_SECONDS = 1.0
@@ -90,12 +92,17 @@ class Bus:
                     pause = 0.05
                     self._read()
             except RedisError as error:
-                self._lost(error)
+                self._lost(error.detail)
+            except Exception as error:
+                # Deaf for good would be worse than anything.
+                log.exception("unforeseen error on the bus")
+                self._lost(str(error))
             gevent.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # spreads load, guards nothing
             pause = min(pause * 2, MAX_PAUSE_SECONDS)
 
     def _connect(self) -> None:
-        connection = self._client.connection_pool.get_connection()
+        with gevent.Timeout(CONNECT_SECONDS, redis.TimeoutError("no answer to a new connection")):
+            connection = self._client.connection_pool.get_connection()
         self._asked.clear()
         self._connection = connection
         channels = list(self._wanted)
@@ -161,13 +168,13 @@ class Bus:
                 # The reader meets the same fault, and reconnects.
                 log.debug("could not write to the bus", reason=str(error))
 
-    def _lost(self, error: RedisError) -> None:
+    def _lost(self, reason: str) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
             self._client.connection_pool.release(connection)
         if not self._away:
-            log.warning("the bus is down; events are read from the database once it is back", reason=error.detail)
+            log.warning("the bus is down; events are read from the database once it is back", reason=reason)
         self._away = True
         for settled in self._wanted.values():
             settled.set()

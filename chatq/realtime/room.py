@@ -162,15 +162,21 @@ class Room:
                     log.warning("events cannot be read; trying again", reason=error.detail)
                     gevent.sleep(RETRY_SECONDS)
                     window.open()
-                except NotKept:
-                    for follower in list(self._followers):
-                        follower.close(CloseCode.FAULT, "events were lost; reconnect and resume")
-                    return
                 else:
                     return
+        except NotKept:
+            self._end("events were lost; reconnect and resume")
+        except Exception:
+            # Followers that would miss everything from now on are better told so.
+            log.exception("unforeseen error in a room", conversation_id=self.conversation_id)
+            self._end("something went wrong on the server; reconnect and resume")
         finally:
             self._windows.discard(window)
             self._filling = None
+
+    def _end(self, reason: str) -> None:
+        for follower in list(self._followers):
+            follower.close(CloseCode.FAULT, reason)
 
     def _read_up(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import signal
 import struct
 import threading
 from contextlib import ExitStack
@@ -283,6 +284,23 @@ def test_redis_restarts_under_connected_sockets(idle_roles: Roles, valkey: Valke
         idle_roles.send("other", "first")
         events = [client.expect("newMessage", 20) for _ in range(2)]
         assert {(event["conversationId"], event["seq"]) for event in events} == {("c", 2), ("other", 1)}
+
+
+def test_joining_while_redis_hangs_waits_for_it_but_not_for_ever(idle_roles: Roles, valkey: Valkey) -> None:
+    idle_roles.start_api()
+    idle_roles.start_worker()
+    with idle_roles.connect() as early, idle_roles.connect() as late:
+        early.join("c")
+        store_many(idle_roles, "c", 2)
+        assert early.seqs(2) == [1, 2]
+        valkey.send_signal(signal.SIGSTOP)
+        late.join("d")
+        early.join("d")
+        valkey.send_signal(signal.SIGCONT)
+        until(lambda: idle_roles.post("d", "on").status_code == 202, 20)
+        assert early.seqs(1) == late.seqs(1) == [1]
+        store_many(idle_roles, "c", 1)
+        assert early.seqs(1) == [3]
 
 
 def test_events_that_the_bus_lost_are_read_from_the_log(idle_roles: Roles, valkey: Valkey) -> None:
