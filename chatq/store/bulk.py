@@ -42,13 +42,18 @@ def together(connection: Connection) -> Iterator[ExecuteMany]:
 
         yield execute
         return
-    with _translated(connection, driver), driver.pipeline(), driver.cursor() as cursor:
+    with _translated(connection, driver):
+        with driver.pipeline(), driver.cursor() as cursor:
 
-        def execute_piped(statement: str, rows: Rows) -> None:
-            if rows:
-                cursor.executemany(_psycopg_style(statement), rows)
+            def execute_piped(statement: str, rows: Rows) -> None:
+                if rows:
+                    cursor.executemany(_psycopg_style(statement), rows)
 
-        yield execute_piped
+            yield execute_piped
+        # psycopg ends a pipeline with a Flush behind its Sync, after which Postgres does not bound the idle time in
+        # the transaction: a process that hung before COMMIT would keep its locks for ever. A plain query, even an
+        # empty one, makes it do so again.
+        driver.execute("")
 
 
 def copy_rows(connection: Connection, table: Table, rows: Rows) -> bool:

@@ -1,0 +1,63 @@
+"""Postgres ends the session of a worker that hangs in its transaction, in whichever way it wrote last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from chatq.store import schema
+from chatq.store.bulk import copy_rows, together
+from chatq.store.engine import STATEMENT_TIMEOUT_MS, create_engine
+from chatq.store.tables import lanes
+from tests.parts.waiting import until
+
+_IDLE = text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND pid = ANY(:pids)")
+
+
+@pytest.fixture
+def engine(postgres_url: str) -> Iterator[Engine]:
+    engine = create_engine(postgres_url.replace("postgresql://", "postgresql+psycopg://"))
+    schema.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+def rows(first: int) -> list[dict[str, Any]]:
+    return [{"lane": first + number, "epoch": 1} for number in range(10)]
+
+
+def write_plainly(connection: Connection) -> None:
+    connection.execute(lanes.insert(), rows(0)[0])
+
+
+def write_together(connection: Connection) -> None:
+    with together(connection) as execute:
+        execute("INSERT INTO lanes (lane, epoch) VALUES (:lane, :epoch)", rows(100))
+
+
+def write_nothing_together(connection: Connection) -> None:
+    with together(connection):
+        pass
+
+
+def copy(connection: Connection) -> None:
+    assert copy_rows(connection, lanes, rows(200))
+
+
+def test_a_session_that_says_no_more_in_its_transaction_is_ended(engine: Engine) -> None:
+    with ExitStack() as stack:
+        # Given transactions that have written in different ways
+        pids = []
+        for write in (write_plainly, write_together, write_nothing_together, copy):
+            connection = stack.enter_context(engine.connect())
+            stack.callback(connection.invalidate)
+            pids.append(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+            write(connection)
+        watcher = stack.enter_context(engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
+        # When they hang, then their sessions are ended before a lane's lease is over
+        seconds = STATEMENT_TIMEOUT_MS / 1000 + 0.5
+        until(lambda: watcher.execute(_IDLE, {"pids": pids}).scalar_one() == 0, seconds, "the end of hung sessions")
