@@ -27,6 +27,8 @@ if digest ~= '' then
   redis.call('SET', KEYS[6], digest, 'EX', ARGV[3])
   again = again or seen
 elseif status and not resting then
+  -- A write here too: what is sent once more over another connection must not be confirmed unwritten.
+  redis.call('HSET', KEYS[1], 'status', status)
   return 1
 end
 
