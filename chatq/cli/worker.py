@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -42,6 +43,8 @@ def worker(
 
     Message jobs and handlers are done by processes of their own. One that dies is started again; but if it
     ends with 2 (bad setting), 3 (Redis) or 4 (database), or under --burst, all end with its exit status.
+    With --processes above 1, or without --only, one that does message jobs and hangs, without a sign of life
+    for 10 seconds (30 on Postgres), is killed and replaced.
     """
     from chatq import settings
 
@@ -55,13 +58,15 @@ def worker(
 def _work(chosen: Settings, kind: Kind, burst: bool, app: str | None) -> None:
     """Do one kind of jobs in this process."""
     from chatq.cli.roles import prepare
+    from chatq.supervise.heartbeat import take_over
     from chatq.worker.run import load_handlers, run_handlers, run_messages
 
+    give_sign = take_over(os.environ)
     if app is not None:
         load_handlers(app)
     services = prepare(chosen, "worker" if kind == "messages" else "handlers")
     if kind == "messages":
-        run_messages(services.redis_url, services.engine, chosen.lanes, burst=burst)
+        run_messages(services.redis_url, services.engine, chosen.lanes, burst=burst, give_sign=give_sign)
     else:
         run_handlers(services.redis_url, burst=burst)
 
@@ -74,6 +79,7 @@ def _supervise(chosen: Settings, processes: int, only: Kind | None, burst: bool,
     from chatq.supervise.death import PASSED_ON, Restarts
     from chatq.supervise.loop import supervise_plain
     from chatq.supervise.role import Role, chatq_command
+    from chatq.supervise.watchdog import hang_timeout
 
     logs.configure(chosen)
     arguments = ["--data-dir", str(chosen.data_dir), *(["--burst"] if burst else [])]
@@ -87,6 +93,7 @@ def _supervise(chosen: Settings, processes: int, only: Kind | None, burst: bool,
             chatq_command("worker", "--only", kind, *arguments, *(handlers if kind == "handlers" else [])),
             {"CHATQ_LOG_FORMAT": chosen.log_format},
             may_end=burst,
+            timeout=hang_timeout(chosen) if kind == "messages" else None,
         )
         for number, kind in enumerate(kinds, 1)
     ]

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from chatq.errors import ChatqError
 from chatq.supervise.guard import Guard
+from chatq.supervise.heartbeat import Pulse
 from chatq.supervise.output import Lines
 from chatq.supervise.role import Role
 
@@ -24,10 +25,12 @@ class Child:
         self.role = role
         self.lines = Lines()
         self._guard = guard
+        self._pulse = None if role.timeout is None else Pulse()
         try:
             self._process = subprocess.Popen(
                 role.command,
-                env={**os.environ, **role.environment},
+                env={**os.environ, **role.environment, **(self._pulse.environment if self._pulse else {})},
+                pass_fds=self._pulse.to_pass if self._pulse else (),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if piped else None,
                 stderr=subprocess.STDOUT if piped else None,
@@ -38,7 +41,12 @@ class Child:
                 preexec_fn=lambda: guard.watch(os.getpid()),  # noqa: PLW1509
             )
         except OSError as error:
+            if self._pulse is not None:
+                self._pulse.close()
             raise ChatqError(f"{role.command[0]}: {error.strerror}") from None
+        finally:
+            if self._pulse is not None:
+                self._pulse.passed()
         guard.started(self.pid)
         if self._process.stdout is not None:
             os.set_blocking(self._process.stdout.fileno(), False)
@@ -63,6 +71,10 @@ class Child:
             self._process.stdout.close()
         return data or b""
 
+    def heard(self) -> bool:
+        """Tell whether it has given a sign of life since this was asked last."""
+        return self._pulse is not None and self._pulse.heard()
+
     def terminate(self) -> None:
         """Ask it to end."""
         self._signal(signal.SIGTERM, whole_group=self.role.whole_group)
@@ -72,7 +84,9 @@ class Child:
         self._signal(signal.SIGKILL, whole_group=True)
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading, and listening for signs of life."""
+        if self._pulse is not None:
+            self._pulse.close()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
@@ -132,6 +146,10 @@ class Children:
         for child in list(self._by_pid.values()):
             if child.output in descriptors:
                 self._pass_on(child)
+
+    def heard(self) -> list[Role]:
+        """Return which have given a sign of life since this was asked last."""
+        return [child.role for child in self._by_pid.values() if child.heard()]
 
     def reap(self) -> list[tuple[Role, int]]:
         """Return which processes have ended, and how; every one of them once."""

@@ -10,6 +10,9 @@ from chatq.errors import ExitCode
 PASSED_ON = frozenset({ExitCode.USAGE, ExitCode.REDIS, ExitCode.DATABASE})
 """Exit statuses that mean the same for the whole as for the child."""
 
+AWAY = frozenset({ExitCode.REDIS, ExitCode.DATABASE})
+"""Exit statuses by which a process says that what it needs is away."""
+
 SOON = 1.0
 """Seconds: a process that lives shorter would die again at once."""
 
@@ -52,6 +55,10 @@ class Restarts:
         if status in self._final or (self.limit is not None and self.count[name] >= self.limit):
             return None
         self.count[name] += 1
+        return self.pause(name, lived)
+
+    def pause(self, name: str, lived: float) -> float:
+        """Return how soon ``name``, which ``lived`` so many seconds, may come back, if it does."""
         if lived >= SOON:
             self._short_lives[name] = 0
             return 0.0

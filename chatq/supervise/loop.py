@@ -6,6 +6,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from chatq.errors import ExitCode
 from chatq.supervise.children import Children
@@ -15,6 +16,8 @@ from chatq.supervise.output import Output
 from chatq.supervise.role import Role
 from chatq.supervise.signals import STOP, Signals
 from chatq.supervise.supervisor import Supervisor
+
+_STDERR = 2
 
 OWN_NAME = "chatq"
 """The name before the supervisor's own lines."""
@@ -79,8 +82,20 @@ def _turn(supervisor: Supervisor, children: Children, signals: Signals, output: 
         elif number == signal.SIGCHLD:
             for role, status in children.reap():
                 supervisor.ended(role, status)
-    supervisor.tick()
+    # Whatever has come, however long ago, is heard before anybody is judged.
+    for role in children.heard():
+        supervisor.heard(role)
+    supervisor.tick(flowing=_flows(output))
     if output is not None:
         output.write()
         if output.reader_gone:
             supervisor.give_up(ExitCode.FAILED)
+
+
+def _flows(output: Output | None) -> bool:
+    """Tell whether what the processes write is taken, by us or, without ``output``, by whoever reads stderr."""
+    if output is not None:
+        return not output.full
+    with suppress(OSError):
+        return bool(select.select([], [_STDERR], [], 0)[1])
+    return True  # stderr is closed: nobody waits for it

@@ -26,6 +26,9 @@ class Role:
     """It has to end with 0 before the next role is started."""
     may_end: bool = False
     """Ending with 0 is no fault, and is only reported."""
+    timeout: float | None = None
+    """Seconds without a sign of life (see :mod:`chatq.supervise.heartbeat`) after which it counts as hung: it is
+    killed and replaced. None: it gives no such signs."""
     whole_group: bool = False
     """SIGTERM goes to all the processes that it started too, not to it alone."""
     ready: Callable[[], bool] | None = None

@@ -1,6 +1,6 @@
-"""The part that decides: start order, restarts, stop order, exit code.
+"""The part that decides: start order, restarts, who hangs, stop order, exit code.
 
-It is told what happens (:meth:`Supervisor.ended`, :meth:`Supervisor.asked_to_stop`, :meth:`Supervisor.tick`)
+It is told what happens (:meth:`Supervisor.ended`, :meth:`Supervisor.heard`, :meth:`Supervisor.tick` and so on)
 and acts through :class:`Processes`; it neither waits nor reads a clock of its own, so that tests can replay
 any history.
 """
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chatq.errors import ChatqError, ExitCode
-from chatq.supervise.death import Restarts, exit_code, in_words
+from chatq.supervise.death import AWAY, Restarts, exit_code, in_words
 from chatq.supervise.role import Role
+from chatq.supervise.watchdog import Watchdog
 
 _FIRST_LOOK, _LONGEST_LOOK = 0.01, 0.1
 """Seconds between two questions whether a role is ready: twice as long each time, up to the longest."""
@@ -43,10 +44,17 @@ class Processes(Protocol):
 class _Life:
     role: Role
     began: float
+    hung: bool = False
+    """It was killed for that, and is replaced when it has ended."""
 
 
 class Supervisor:
     """Starts ``roles`` in their order and ends them by their ranks.
+
+    A process that dies comes back as often as ``restarts`` says. One that hangs is killed and replaced, whatever
+    they say: it did not die, we ended it so that the others can go on. Its replacement has to begin under the same
+    circumstances; if these are to blame, because Redis or the database hangs, it is started again and again until
+    it has given a first sign of life.
 
     Args:
         roles: names must differ.
@@ -72,6 +80,8 @@ class Supervisor:
         self._to_start = deque(roles)
         self._alive: dict[str, _Life] = {}
         self._due: dict[str, tuple[float, Role]] = {}
+        self._watchdog = Watchdog()
+        self._replacements: set[str] = set()
         self._awaited: Role | None = None
         self._next_look = 0.0
         self._pause = _FIRST_LOOK
@@ -93,6 +103,8 @@ class Supervisor:
             times.append(self._next_look)
         if self._deadline is not None:
             times.append(self._deadline)
+        if (look := self._watchdog.next_look()) is not None:
+            times.append(look)
         return min(times, default=None)
 
     def begin(self) -> None:
@@ -105,8 +117,16 @@ class Supervisor:
                 self._tell_at = self._next_look + _LONG
             self._start(role)
 
-    def tick(self) -> None:
-        """Do what is due: look whether the awaited role is ready, bring back the dead, kill the slow."""
+    def heard(self, role: Role) -> None:
+        """Take note that a process has given a sign of life."""
+        self._watchdog.heard(role.name)
+        self._replacements.discard(role.name)
+
+    def tick(self, *, flowing: bool = True) -> None:
+        """Do what is due: look whether the awaited role is ready, bring back the dead, kill what hangs or is slow.
+
+        ``flowing`` tells whether what the processes write is taken: one that waits for its reader does not hang.
+        """
         now = self._clock()
         for name, (time, role) in list(self._due.items()):
             if time <= now and name in self._due:
@@ -114,6 +134,8 @@ class Supervisor:
                 self._start(role)
         if self._awaited is not None and self._awaited.ready is not None and self._next_look <= now:
             self._look(self._awaited, self._awaited.ready)
+        for name in self._watchdog.hung(now, counts=flowing):
+            self._end_hung(self._alive[name])
         if self._deadline is not None and self._deadline <= now:
             self._deadline = None
             for role in self._ending:
@@ -123,6 +145,7 @@ class Supervisor:
     def ended(self, role: Role, status: int) -> None:
         """Take note that a process has ended: ``status`` is negative for a signal."""
         life = self._alive.pop(role.name)
+        self._watchdog.forget(role.name)
         if self._stopping:
             self._end_next()
         elif status == 0 and role.once:
@@ -130,6 +153,9 @@ class Supervisor:
             self.begin()
         elif status == 0 and role.may_end:
             self._say(f"{role.name} ended with exit status 0")
+        elif life.hung:
+            self._replacements.add(role.name)
+            self._start(role)
         else:
             self._died(role, status, self._clock() - life.began)
 
@@ -158,7 +184,9 @@ class Supervisor:
             self._say(f"{role.name} cannot be started: {error.detail}")
             self._stop(error.exit_code)
             return
-        self._alive[role.name] = _Life(role, self._clock())
+        life = self._alive[role.name] = _Life(role, self._clock())
+        if role.timeout is not None:
+            self._watchdog.watch(role.name, role.timeout, life.began)
 
     def _look(self, role: Role, ready: Callable[[], bool]) -> None:
         try:
@@ -180,9 +208,18 @@ class Supervisor:
             self._say(role.ready_says)
         self.begin()
 
+    def _end_hung(self, life: _Life) -> None:
+        life.hung = True
+        self._watchdog.forget(life.role.name)
+        self._processes.kill(life.role)
+        self._say(f"{life.role.name} has given no sign of life for {life.role.timeout:g} s: killed; starts again")
+
     def _died(self, role: Role, status: int, lived: float) -> None:
         how = f"{role.name} died: {in_words(status)}"
-        delay = None if role.once else self._restarts.delay(role.name, status, lived)
+        if role.name in self._replacements and status in AWAY:
+            delay: float | None = self._restarts.pause(role.name, lived)
+        else:
+            delay = None if role.once else self._restarts.delay(role.name, status, lived)
         if delay is None:
             after = f" after {count} restarts" if (count := self._restarts.count[role.name]) else ""
             self._say(f"{how}{after}; stopping everything")
@@ -199,6 +236,8 @@ class Supervisor:
             return
         self._stopping = True
         self.exit_code = code
+        for name in self._alive:
+            self._watchdog.forget(name)  # from here on there are deadlines
         self._awaited = None
         self._to_start.clear()
         self._due.clear()

@@ -10,6 +10,7 @@ from chatq.settings import Settings
 from chatq.supervise.readiness import ApiReadiness
 from chatq.supervise.role import Role, chatq_command
 from chatq.supervise.valkey import EmbeddedValkey
+from chatq.supervise.watchdog import hang_timeout
 
 SOURCES, WORKERS, STORES = 0, 1, 2
 """Order of the end: first what makes new work, then what does it, last what keeps it."""
@@ -44,7 +45,8 @@ def roles(
     found.append(Role("db", chatq_command("db", "upgrade", *data_dir), environment, once=True))
     for number in range(workers):
         name = "worker" if workers == 1 else f"worker.{number + 1}"
-        found.append(Role(name, chatq_command("worker", "--only", "messages", *data_dir), environment, rank=WORKERS))
+        command = chatq_command("worker", "--only", "messages", *data_dir)
+        found.append(Role(name, command, environment, rank=WORKERS, timeout=hang_timeout(settings)))
     if workers:
         command = chatq_command("worker", "--only", "handlers", *data_dir, *(("--app", app) if app else ()))
         found.append(Role("handlers", command, environment, rank=WORKERS))

@@ -36,7 +36,7 @@ class MessageWorker:
     def __init__(
         self, client: redis.Redis, waiting: redis.Redis, engine: Engine, lanes: Lanes, presence: Presence
     ) -> None:
-        """Take ready parts; ``waiting`` is a client without a timeout, for the doorbell alone."""
+        """Take ready parts; ``waiting`` is a client for the doorbell alone, whose timeout is longer than a wait."""
         self._client = client
         self._waiting = waiting
         self._engine = engine
@@ -47,7 +47,7 @@ class MessageWorker:
 
     def run(self, stop: StopSignal, *, burst: bool = False) -> None:
         """Work until ``stop``, or, with ``burst``, until no job is ready."""
-        surviving = Survivor(self._client, self._engine, stop)
+        surviving = Survivor(self._client, self._engine, stop, self._presence.beat)
         log.info("worker started", worker=self._presence.name, lanes=self._lanes.count)
         while not stop.stopping:
             idle = surviving(lambda: self._step(stop)) and not self._lanes.unrouted

@@ -19,11 +19,21 @@ MAX_PAUSE_SECONDS = 1.0
 log = structlog.get_logger("chatq.worker")
 
 
-class Survivor:
-    """Calls what needs Redis or the database, and waits until they are back when they are not there."""
+def _no_beat() -> None:
+    """Show nobody that the worker lives."""
 
-    def __init__(self, client: redis.Redis, engine: Engine | None, stop: StopSignal) -> None:
+
+class Survivor:
+    """Calls what needs Redis or the database, and waits until they are back when they are not there.
+
+    ``beat`` is called again and again meanwhile: whoever waits lives.
+    """
+
+    def __init__(
+        self, client: redis.Redis, engine: Engine | None, stop: StopSignal, beat: Callable[[], object] = _no_beat
+    ) -> None:
         self._client = client
+        self._beat = beat
         self._engine = engine
         self._stop = stop
         self._pause = 0.0
@@ -53,6 +63,8 @@ class Survivor:
             self._pause = min(MAX_PAUSE_SECONDS, self._pause * 2 or 0.05)
             self._stop.wait(partial(time.sleep, self._pause))
             try:
+                # If this fails, the probe has to wait for the next turn: together they might take too long.
+                self._beat()
                 probe()
             except (redis.RedisError, OSError, ChatqError):
                 continue

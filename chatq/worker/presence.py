@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from uuid import uuid4
 
 import redis
@@ -24,14 +25,25 @@ def new_name(role: str) -> str:
     return f"{role}.{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
 
 
-class Presence:
-    """Keeps the RQ registration of a worker that has a loop of its own."""
+class _Entry(Worker):
+    """RQ's worker as far as its registers go."""
 
-    def __init__(self, client: redis.Redis, name: str, lanes: int) -> None:
+    @property
+    def connection_timeout(self) -> int:
+        """What RQ would raise the client's timeout to, which is not its own: no more than there is."""
+        return 0
+
+
+class Presence:
+    """Keeps the RQ registration of a worker that has a loop of its own, and shows its supervisor that it lives."""
+
+    def __init__(self, client: redis.Redis, name: str, lanes: int, give_sign: Callable[[], None] | None = None) -> None:
+        """Take a client and what to register; ``give_sign`` shows the supervisor, if there is one, a sign of life."""
         self.name = name
         self._client = client
+        self._give_sign = give_sign
         queues = [keys.MESSAGES, *(keys.lane_name(lane) for lane in range(lanes))]
-        self._worker = Worker(
+        self._worker: Worker = _Entry(
             queues, name=name, connection=client, job_class=ChatqJob, serializer=JsonSerializer, worker_ttl=TTL_SECONDS
         )
         self._beat_at = 0.0
@@ -43,7 +55,9 @@ class Presence:
         self._worker.set_state(WorkerStatus.IDLE)
 
     def beat(self) -> None:
-        """Show that the worker lives, if it has not been shown for some seconds."""
+        """Show that the worker lives: a supervisor each time, RQ's tools if they have not seen it for some seconds."""
+        if self._give_sign is not None:
+            self._give_sign()
         now = time.monotonic()
         if now - self._beat_at < HEARTBEAT_SECONDS:
             return

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from chatq.errors import BadUsage, ChatqError
 from chatq.queue import keys
@@ -15,12 +16,17 @@ from chatq.queue.connection import connect
 from chatq.queue.handlers import REGISTRY
 from chatq.queue.lanes import Lanes
 from chatq.worker.handlers import HandlerWorker
-from chatq.worker.messages import MessageWorker
+from chatq.worker.messages import IDLE_SECONDS, MessageWorker
 from chatq.worker.presence import Presence, new_name
 from chatq.worker.signals import StopSignal
 
+DOORBELL_SECONDS = IDLE_SECONDS + 5.0
+"""How long the answer to a wait for the doorbell may take before Redis counts as away."""
 
-def run_messages(url: str, engine: Engine, lanes: int, *, burst: bool = False) -> None:
+
+def run_messages(
+    url: str, engine: Engine, lanes: int, *, burst: bool = False, give_sign: Callable[[], None] | None = None
+) -> None:
     """Do message jobs in this process until SIGTERM, or, with ``burst``, until none is ready.
 
     Args:
@@ -28,18 +34,22 @@ def run_messages(url: str, engine: Engine, lanes: int, *, burst: bool = False) -
         engine: of the database.
         lanes: how many lanes the installation has.
         burst: end when nothing is ready.
+        give_sign: shows a supervisor that this process does not hang; None if there is none.
     """
     stop = StopSignal()
     stop.install()
     client = connect(url)
     name = new_name("messages")
-    parts = Lanes(client, lanes, name), Presence(client, name, lanes)
+    parts = Lanes(client, lanes, name), Presence(client, name, lanes, give_sign)
+    if give_sign is not None:
+        # A batch has many statements, each of which may take its time: between them the worker lives.
+        event.listen(engine, "before_cursor_execute", lambda *_: give_sign())
     # A batch makes thousands of objects that die without the collector's help; looking through them at its usual
     # rate takes a sixth of the worker's time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-    MessageWorker(client, connect(url, timeout=None), engine, *parts).run(stop, burst=burst)
+    MessageWorker(client, connect(url, timeout=DOORBELL_SECONDS), engine, *parts).run(stop, burst=burst)
 
 
 def run_handlers(url: str, *, burst: bool = False) -> None:

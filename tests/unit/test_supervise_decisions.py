@@ -6,54 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from chatq.errors import ChatqError, ExitCode, RedisUnavailable
+from chatq.errors import ExitCode, RedisUnavailable
 from chatq.supervise.death import Restarts, in_words
 from chatq.supervise.role import Role
 from chatq.supervise.supervisor import Supervisor
+from tests.parts.play import Play
 
 VALKEY = Role("valkey", ("valkey",), rank=2)
 DB = Role("db", ("db",), once=True)
 WORKER = Role("worker", ("worker",), rank=1)
 API = Role("api", ("api",), rank=0)
 WEB = Role("web", ("web",), rank=0, may_end=True)
-
-
-class Play:
-    """A supervisor with a clock that stands, and processes that do nothing but get noted."""
-
-    def __init__(self, *roles: Role, restarts: Restarts | None = None) -> None:
-        self.now = 100.0
-        self.acts: list[str] = []
-        self.said: list[str] = []
-        self.impossible: set[str] = set()
-        self.roles = {role.name: role for role in roles}
-        self.supervisor = Supervisor(roles, self, self.said.append, lambda: self.now, restarts or Restarts())
-        self.supervisor.begin()
-
-    def start(self, role: Role) -> None:
-        if role.name in self.impossible:
-            raise ChatqError("no such program")
-        self.acts.append(f"start {role.name}")
-
-    def terminate(self, role: Role) -> None:
-        self.acts.append(f"term {role.name}")
-
-    def kill(self, role: Role) -> None:
-        self.acts.append(f"kill {role.name}")
-
-    def after(self, seconds: float) -> None:
-        self.now += seconds
-        self.supervisor.tick()
-
-    def ends(self, name: str, status: int) -> None:
-        self.supervisor.ended(self.roles[name], status)
-
-    def done(self) -> bool:
-        return self.supervisor.done
-
-    def new_acts(self) -> list[str]:
-        acts, self.acts = self.acts, []
-        return acts
 
 
 # --- the start -----------------------------------------------------------------------------------
