@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -92,6 +93,7 @@ def preflight(environ: Environ) -> Answer | None:
     return Answer(status_line(204), headers, b"")
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address, without port, is this machine's own for itself alone."""
     name = host.removeprefix("[").removesuffix("]").lower()
