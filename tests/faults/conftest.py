@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.databases import Database, PostgresServer, SqliteFile
+from tests.faults.databases import PostgresServer, SharedPostgres, SqliteFile
 from tests.faults.system import System
 from tests.parts.valkey import Valkey
 
@@ -52,19 +52,46 @@ def seed() -> int:
     return int(os.environ.get(SEED) or random.randrange(1 << 32))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A database of the test's own, with whatever serves it."""
+@pytest.fixture
+def sqlite_system(tmp_path: Path, valkey: Valkey) -> Iterator[System]:
+    """A system of the test's own on SQLite, without workers and APIs yet.
+
+    What its processes log, and the database, stay where a failed test can show it.
+    """
+    system = System(tmp_path, valkey, SqliteFile(tmp_path))
+    yield system
+    system.close()
+
+
+@pytest.fixture
+def postgres_system(tmp_path: Path, valkey: Valkey, postgres_url: str) -> Iterator[System]:
+    """A system of the test's own on the Postgres that all tests share."""
+    system = System(tmp_path, valkey, SharedPostgres(postgres_url))
+    yield system
+    system.close()
+
+
+@pytest.fixture
+def killable_postgres_system(tmp_path: Path, valkey: Valkey) -> Iterator[System]:
+    """A system of the test's own on a Postgres of its own, which it may kill."""
     directory = Path(tempfile.mkdtemp(prefix="chatq-"))
-    database: Database = SqliteFile(directory) if request.param == "sqlite" else PostgresServer(directory)
-    yield database
+    database = PostgresServer(directory)
+    system = System(tmp_path, valkey, database)
+    yield system
+    system.close()
     database.close()
     shutil.rmtree(directory)
 
 
-@pytest.fixture
-def system(tmp_path: Path, valkey: Valkey, database: Database) -> Iterator[System]:
-    """A system of the test's own, without workers and APIs yet; what they log stays where a failed test can show it."""
-    system = System(tmp_path, valkey, database)
-    yield system
-    system.close()
+@pytest.fixture(params=["sqlite", "postgres"])
+def system(request: pytest.FixtureRequest) -> System:
+    """A system of the test's own, once on SQLite and once on Postgres, without workers and APIs yet."""
+    system: System = request.getfixturevalue(f"{request.param}_system")
+    return system
+
+
+@pytest.fixture(params=["sqlite", "killable_postgres"])
+def killable_system(request: pytest.FixtureRequest) -> System:
+    """The same, where everything that is a process may be killed."""
+    system: System = request.getfixturevalue(f"{request.param}_system")
+    return system

@@ -47,6 +47,26 @@ class SqliteFile:
         """Do nothing: there is no server."""
 
 
+class SharedPostgres:
+    """A database of a Postgres server that other tests use as well, and that nobody may kill therefore."""
+
+    is_server = True
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def kill(self) -> None:
+        """Refuse."""
+        raise AssertionError("other tests use this server")
+
+    def start(self) -> None:
+        """Refuse."""
+        raise AssertionError("this server runs")
+
+    def close(self) -> None:
+        """Do nothing: the server is needed still."""
+
+
 class PostgresServer:
     """A Postgres server with its data in ``directory``, whose path must be short."""
 

@@ -57,10 +57,13 @@ class Process:
         """Let a frozen process go on."""
         self._process.send_signal(signal.SIGCONT)
 
-    def terminate(self) -> int:
-        """Ask the process to end and return its exit status."""
+    def terminate(self) -> None:
+        """Ask the process to end; a frozen one will see it when it wakes."""
         self._process.terminate()
-        return self._process.wait(20)
+
+    def wait_to_log(self, text: str, seconds: float = 30) -> None:
+        """Wait until the process has logged ``text``."""
+        until(lambda: text in self.log.read_text(), seconds, f"{text!r} in {self.log}")
 
     def wait(self, seconds: float = 20) -> int:
         """Wait until the process has ended, and return its exit status."""
@@ -96,7 +99,7 @@ class Worker(Process):
 
     def wait_until_ready(self) -> None:
         """Wait until the worker has begun to work."""
-        until(lambda: "worker started" in self.log.read_text(), 30, f"a worker that works; its log is {self.log}")
+        self.wait_to_log("worker started")
 
     def order(self, point: Point, deed: Deed, *, passes: int = 0) -> None:
         """Order a deed at the next time that the worker is at ``point``, or ``passes`` times later."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from threading import Event
 
+from chatq.domain.clock import timestamp
 from tests.faults.client import Answer, Client, Request
 from tests.faults.transcript import Said, Transcript
 
@@ -34,6 +35,8 @@ class Talker:
 
     def __init__(self, conversation: str, ports: Sequence[int], random: Random, enough: Event) -> None:
         self.transcript = Transcript(conversation)
+        self.journal: list[str] = []
+        """What was asked and answered, for whoever looks for a fault."""
         self.requests = 0
         self.client = Client(ports)
         self._random = random
@@ -118,8 +121,10 @@ class Talker:
         return self._keep(request, self._answer(request))
 
     def _answer(self, request: Request) -> Answer:
+        asked = timestamp()
         answer = self.client.ask(request)
         assert answer is not None
+        self.journal.append(f"{asked} {request} {timestamp()} {answer}")
         return answer
 
     def _keep(self, request: Request, answer: Answer) -> Past:

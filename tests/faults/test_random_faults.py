@@ -22,7 +22,10 @@ SEEN_SECONDS = 10.0
 """How long after the last job the last event may arrive, on connections that nobody cuts any more."""
 
 
-def test_whatever_is_killed_nothing_is_lost_doubled_or_out_of_order(system: System, seed: int, seconds: float) -> None:
+def test_whatever_is_killed_nothing_is_lost_doubled_or_out_of_order(
+    killable_system: System, seed: int, seconds: float
+) -> None:
+    system = killable_system
     print(f"{SEED}={seed}; the logs are in {system.directory}")
     random = Random(seed)
     talkers_end, watchers_end, chaos_ends = Event(), Event(), Event()
@@ -56,6 +59,9 @@ def test_whatever_is_killed_nothing_is_lost_doubled_or_out_of_order(system: Syst
         print("\n".join(chaos.log))
         for enough in (chaos_ends, talkers_end, watchers_end):
             enough.set()
+        for talker in talkers:
+            path = system.directory / f"{talker.transcript.conversation}.journal"
+            path.write_text("\n".join(talker.journal))
     # And everything that was accepted is there once, in order, and was seen once, in order
     check_database(system.engine, transcripts)
     check_watchers(watchers, transcripts)

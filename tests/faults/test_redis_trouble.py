@@ -1,0 +1,137 @@
+"""Redis dies, hangs, is emptied or lies at the worst moments."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from signal import SIGCONT, SIGSTOP
+
+from chatq.queue import keys
+from chatq.queue.connection import connect
+from tests.faults.feeder import feeders
+from tests.faults.points import Deed, Point
+from tests.faults.reconcile import check_database, wait_until_quiet
+from tests.faults.system import System
+from tests.parts.client import Client
+from tests.parts.waiting import until
+
+
+def test_redis_dies_between_publish_and_finish(system: System) -> None:
+    # Given a worker that has published, and finished nothing
+    worker = system.start_ready_worker()
+    worker.order(Point.PUBLISHED, Deed.FREEZE)
+    (room,) = feeders(system, 1)
+    room.talk()
+    worker.wait_at(Point.PUBLISHED)
+    # When Redis dies, and comes back after the worker has noticed
+    system.valkey.kill()
+    worker.wake()
+    worker.wait_to_log("outage")
+    system.valkey.start()
+    # Then the worker goes on
+    wait_until_quiet(system, 20)
+    room.talk()
+    wait_until_quiet(system, 20)
+    check_database(system.engine, [room.transcript])
+
+
+def test_redis_hangs_longer_than_a_worker_waits_for_it(system: System) -> None:
+    # Given a worker that has committed
+    worker, other = system.start_ready_worker(), system.start_ready_worker()
+    other.freeze()
+    worker.order(Point.COMMITTED, Deed.FREEZE)
+    (room,) = feeders(system, 1)
+    room.talk()
+    worker.wait_at(Point.COMMITTED)
+    room.talk()
+    # When Redis hangs until the worker has given its finish up, and does then what it was asked to long ago
+    system.valkey.send_signal(SIGSTOP)
+    worker.wake()
+    other.wake()
+    worker.wait_to_log("outage")
+    system.valkey.send_signal(SIGCONT)
+    # Then all is done, once
+    wait_until_quiet(system, 20)
+    room.talk()
+    wait_until_quiet(system, 20)
+    check_database(system.engine, [room.transcript])
+
+
+def test_redis_is_emptied_while_workers_are_in_the_middle(system: System) -> None:
+    # Given workers at several points, each with a lane of its own, and more work behind
+    points = [Point.CLAIMED, Point.TAKEN_OVER, Point.COMMITTED, Point.PUBLISHED, Point.FINISHED]
+    if system.database.is_server:
+        points += [Point.TAKING_OVER, Point.APPLIED]
+    workers = {point: system.start_worker() for point in points}
+    for point, worker in workers.items():
+        worker.wait_until_ready()
+        worker.order(point, Deed.FREEZE)
+    rooms = feeders(system, len(points))
+    for room in rooms:
+        room.talk()
+    for point, worker in workers.items():
+        worker.wait_at(point)
+    for room in rooms:
+        room.talk()
+    # When Redis is emptied
+    with closing(connect(system.valkey.url)) as client:
+        client.flushall()
+    # Then everything goes on unaided: what was lost can be sent again, and what was not is not done again
+    for room in rooms:
+        room.repeat()
+    other = system.start_ready_worker()
+    for worker in workers.values():
+        worker.wake()
+    wait_until_quiet(system, 20)
+    for room in rooms:
+        room.repeat()
+        room.talk()
+    wait_until_quiet(system, 20)
+    check_database(system.engine, [room.transcript for room in rooms])
+    assert other.alive
+    assert all(worker.alive for worker in workers.values())
+
+
+def test_an_event_whose_publication_is_lost_with_redis_reaches_everybody(system: System) -> None:
+    # Given somebody who follows a conversation
+    api = system.start_api()
+    (room,) = feeders(system, 1)
+    with Client(f"ws://127.0.0.1:{api.port}/ws") as client:
+        client.expect("hello")
+        client.join(room.conversation)
+        # And an event that was committed, but never published, for Redis was emptied then
+        worker = system.start_ready_worker()
+        worker.order(Point.COMMITTED, Deed.KILL)
+        room.send("lost with Redis")
+        worker.wait_at(Point.COMMITTED)
+        worker.wait()
+        with closing(connect(system.valkey.url)) as redis:
+            redis.flushall()
+        # Then a heartbeat tells of it
+        client.say("ping")
+        assert client.expect("pong")["seqs"] == {room.conversation: 1}
+        # And the next event brings it along
+        system.start_worker()
+        room.send("after that")
+        frames = [client.expect("newMessage") for _ in range(2)]
+    assert [(frame["seq"], frame["message"]["content"]) for frame in frames] == [
+        (1, "lost with Redis"),
+        (2, "after that"),
+    ]
+    check_database(system.engine, [room.transcript])
+
+
+def test_redis_tells_an_epoch_that_the_database_does_not_know(system: System) -> None:
+    (room,) = feeders(system, 1)
+    worker = system.start_ready_worker()
+    with closing(connect(system.valkey.url)) as redis:
+        for epoch in (999, 0, 1):
+            # Given a lane that has been done, and an epoch that is not its
+            room.talk()
+            wait_until_quiet(system, 20)
+            redis.set(keys.epoch(0), epoch)
+            # Then its jobs are done all the same
+            room.talk()
+            wait_until_quiet(system, 20)
+            until(lambda: redis.get(keys.epoch(0)) not in (None, b"999", b"0"), what="the epoch that the database has")
+    assert worker.alive
+    check_database(system.engine, [room.transcript])
