@@ -137,7 +137,7 @@ def _split(url: str) -> SplitResult:
         port = parts.port
     except ValueError:
         raise ValueError(f"this is no URL; {_ENCODE}") from None
-    if port == 0:
+    if port == 0 or parts.netloc.endswith(":"):
         raise ValueError("a port is a number from 1 to 65535")
     if parts.fragment or parts.netloc.count("@") > 1:
         raise ValueError(f"this is no URL; {_ENCODE}")

@@ -83,7 +83,7 @@ def imported(folder: str) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 modules.add(node.module.partition(".")[0])
     distributions = packages_distributions()
-    foreign = modules - sys.stdlib_module_names - {"chatq", "tests"}
+    foreign = modules - sys.stdlib_module_names - {"chatq", "tests", "_typeshed"}
     return {canonicalize_name(distributions[module][0]) for module in foreign}
 
 
