@@ -70,7 +70,14 @@ def test_one_bad_message_does_not_stop_the_rest(roles: Roles) -> None:
 
 def test_what_is_no_batch_is_refused_whole(roles: Roles) -> None:
     too_many = [message("c", "x")] * 1001
-    documents: list[Any] = [{}, {"messages": []}, {"messages": {}}, {"messages": too_many}, {"messages": [], "x": 1}, []]
+    documents: list[Any] = [
+        {},
+        {"messages": []},
+        {"messages": {}},
+        {"messages": too_many},
+        {"messages": [], "x": 1},
+        [],
+    ]
     for document in documents:
         answer = roles.http.post("/api/messages/batch", json=document)
         assert answer.status_code == 422, document
