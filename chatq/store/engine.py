@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import sqlalchemy
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chatq.errors import DatabaseOutOfDate, DatabaseUnavailable
@@ -19,11 +19,24 @@ STATEMENT_TIMEOUT_MS = 2500
 """Bound of one statement, and of waiting for a lock: below the lease of a lane, so that a transaction that
 hangs is over before another worker takes the lane."""
 
+_SESSION = {
+    "statement_timeout": STATEMENT_TIMEOUT_MS,
+    "lock_timeout": STATEMENT_TIMEOUT_MS,
+    "idle_in_transaction_session_timeout": STATEMENT_TIMEOUT_MS,
+    # psycopg reads times in this style only, and none that another zone's offset carries out of its calendar.
+    "timezone": "UTC",
+    "datestyle": "ISO",
+}
+
+_REFUSALS = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
+"""What a server says that answers, but lets nobody write: a standby, or rights that are missing. No job's fault."""
+
 
 def create_engine(database_url: str, *, full_sync: bool = True, pool_size: int = 5) -> Engine:
     """Return an engine for ``sqlite:///…`` or ``postgresql+psycopg://…``; nothing connects yet.
 
-    ``full_sync`` makes a SQLite commit survive a power cut, not only a crash of the process.
+    ``full_sync`` makes a SQLite commit survive a power cut, not only a crash of the process. What the URL of a
+    Postgres says of its connections holds, but for the limits and formats of a session that chatq relies on.
     """
     if database_url.startswith("sqlite"):
         engine = sqlalchemy.create_engine(
@@ -34,14 +47,12 @@ def create_engine(database_url: str, *, full_sync: bool = True, pool_size: int =
         )
         _prepare_sqlite(engine, full_sync=full_sync)
         return engine
+    url = sqlalchemy.make_url(database_url)
+    options = " ".join([*url.normalized_query.get("options", ()), *(f"-c {k}={v}" for k, v in _SESSION.items())])
+    defaults = {"connect_timeout": 5, "application_name": "chatq"}
     return sqlalchemy.create_engine(
-        database_url,
-        connect_args={
-            "connect_timeout": 5,
-            "application_name": "chatq",
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={STATEMENT_TIMEOUT_MS} "
-            f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS}",
-        },
+        url,
+        connect_args={k: v for k, v in defaults.items() if k not in url.query} | {"options": options},
         pool_size=pool_size,
         max_overflow=20,
         pool_use_lifo=True,
@@ -100,11 +111,8 @@ def translated() -> Iterator[None]:
         if is_missing_table(error):
             raise DatabaseOutOfDate("The database has no chatq tables yet: run `chatq db upgrade`.") from error
         if is_outage(error):
-            raise DatabaseUnavailable(f"The database does not answer: {first_line(error)}") from error
-        raise
-    except SQLAlchemyError as error:
-        if is_outage(error):
-            raise DatabaseUnavailable(f"The database does not answer: {first_line(error)}") from error
+            what = "refuses" if isinstance(error.orig, _REFUSALS) else "does not answer"
+            raise DatabaseUnavailable(f"The database {what}: {first_line(error)}") from error
         raise
 
 
@@ -116,13 +124,11 @@ def is_missing_table(error: DBAPIError) -> bool:
     )
 
 
-def is_outage(error: SQLAlchemyError) -> bool:
+def is_outage(error: DBAPIError) -> bool:
     """Tell whether the database is at fault, rather than what was asked of it."""
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated:
-        return True
     cause = error.orig
+    if error.connection_invalidated or isinstance(cause, _REFUSALS):
+        return True
     if isinstance(cause, psycopg.errors.Error):
         return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or cause.sqlstate is None
     return isinstance(cause, sqlite3.OperationalError | sqlite3.InterfaceError) or type(cause) is sqlite3.DatabaseError
