@@ -19,7 +19,7 @@ from chatq.queue.codec import QueuedJob
 from chatq.queue.connection import translated
 from chatq.queue.durability import Durability, check_confirmed, find_confirmation
 from chatq.queue.pressure import Pressure
-from chatq.queue.scripts import evalsha, run_pipeline
+from chatq.queue.scripts import evalsha, preload, run_pipeline
 
 REMEMBERED_SECONDS = 24 * 3600
 """How long a client id used for other content is recognised."""
@@ -58,6 +58,7 @@ class Edge:
             RedisUnavailable: the server does not answer.
         """
         self._client = client
+        preload(client, ["enqueue"])
         self._confirm = find_confirmation(client, durability)
         self._pressure = pressure
         self._lock = threading.Lock()

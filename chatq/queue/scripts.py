@@ -47,6 +47,22 @@ def run(client: redis.Redis, name: str, keys: Sequence[str], arguments: Sequence
         return client.eval(source(name), len(keys), *keys, *arguments)
 
 
+def preload(client: redis.Redis, names: Sequence[str]) -> None:
+    """Let every connection that ``client`` opens from now on tell the server the scripts ``names`` first of all.
+
+    For pipelines whose order matters: a server that is told an unknown script by somebody else, in the middle of
+    a pipeline, runs the rest of it before the part that has to be sent again.
+    """
+
+    def connected(connection: Any) -> None:
+        connection.on_connect()
+        for name in names:
+            connection.send_command("SCRIPT", "LOAD", source(name))
+            connection.read_response()
+
+    client.connection_pool.connection_kwargs["redis_connect_func"] = connected
+
+
 def run_pipeline(client: redis.Redis, names: Sequence[str], fill: Callable[[redis.client.Pipeline], None]) -> list[Any]:
     """Send the commands that ``fill`` puts into a pipeline and return their answers, in one round trip.
 

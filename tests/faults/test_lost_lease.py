@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
-from threading import Event
 
 import pytest
 
@@ -14,32 +12,11 @@ from chatq.queue import keys
 from chatq.queue.connection import connect
 from chatq.queue.lanes import Finish, Lanes
 from chatq.queue.scripts import sha
+from tests.faults.splitter import Splitter
 from tests.faults.task import Task, raise_faults
 from tests.parts.lane import ids, put, work_off
-from tests.parts.proxy import Proxy, _shut
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
-
-
-class Splitter(Proxy):
-    """A network that is slow in the middle of a pipeline."""
-
-    def __init__(self, path: Path, server: Path, marker: bytes) -> None:
-        """``marker``: what the command begins with, behind its name, before which all waits for ``go_on``."""
-        super().__init__(path, server)
-        self.go_on = Event()
-        self._marker = marker
-
-    def _requests(self, client: socket.socket, server: socket.socket, losing: Event, deaf: Event) -> None:
-        with suppress(OSError):
-            while data := client.recv(1 << 20):
-                if (at := data.find(self._marker)) >= 0:
-                    start = data.rfind(b"\r\n*", 0, at) + 2
-                    server.sendall(data[:start])
-                    self.go_on.wait(20)
-                    data = data[start:]
-                server.sendall(data)
-        _shut(server)
 
 
 @pytest.fixture

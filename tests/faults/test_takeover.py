@@ -73,10 +73,10 @@ def test_a_lane_is_free_again_within_five_seconds(system: System, deed: Deed) ->
 def test_a_worker_that_is_told_to_end_finishes_what_it_has_in_hand(system: System) -> None:
     # Given a worker that is busy, and more work
     worker = system.start_ready_worker()
-    worker.order(Point.COMMITTED, Deed.FREEZE)
+    worker.order(Point.APPLIED, Deed.FREEZE)
     (room,) = feeders(system, 1)
     room.talk()
-    worker.wait_at(Point.COMMITTED)
+    worker.wait_at(Point.APPLIED)
     room.talk()
     # When it is told to end
     worker.terminate()
