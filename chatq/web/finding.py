@@ -15,9 +15,10 @@ from chatq.queue import keys
 from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
 from chatq.store import reads
+from chatq.store.ledger import EXPIRED
 from chatq.web.services import Services
 
-State = Literal["queued", "persisted", "failed", "deleted"]
+State = Literal["queued", "persisted", "failed", "expired", "deleted"]
 
 _WAITING = frozenset((b"queued", b"started", b"scheduled", b"deferred"))
 
@@ -34,7 +35,7 @@ class Known:
 
 
 def find(services: Services, message_id: str, *, failed: bool = True) -> Known:
-    """Return where a message stands; with ``failed`` false, one that failed counts as unknown.
+    """Return where a message stands; with ``failed`` false, one that failed or expired counts as unknown.
 
     Raises:
         UnknownMessage: there is none with this id.
@@ -45,7 +46,7 @@ def find(services: Services, message_id: str, *, failed: bool = True) -> Known:
     if known is None or known.state == "failed":
         # It may have left Redis for the database between the two looks.
         known = _stored(services, message_id) or _failure(services, message_id) or known
-    if known is None or (known.state == "failed" and not failed):
+    if known is None or (known.state in {"failed", "expired"} and not failed):
         raise UnknownMessage
     return known
 
@@ -60,7 +61,9 @@ def _stored(services: Services, message_id: str) -> Known | None:
 
 def _failure(services: Services, message_id: str) -> Known | None:
     reason = reads.find_failure(services.engine, message_id)
-    return None if reason is None else Known("failed", error=reason)
+    if reason is None:
+        return None
+    return Known("expired") if reason == EXPIRED else Known("failed", error=reason)
 
 
 def _waiting(redis: Redis, message_id: str) -> Known | None:
