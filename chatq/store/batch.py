@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chatq.domain.clock import timestamp
 from chatq.domain.jobs import SendMessage
+from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import DatabaseUnavailable
 from chatq.store.engine import first_line, is_missing_table, is_outage, writing
 from chatq.store.ledger import Before, Ledger, Outcome, Row, Work
@@ -168,7 +169,7 @@ class _Transaction:
 def failure_row(work: Work, reason: str) -> Row:
     """Return the row of ``failures`` for a job that failed for good."""
     job = work.job
-    sender = job.message_data.sender_id if isinstance(job, SendMessage) else None
+    sender = job.message_data.sender_id or DEVELOPMENT_USER if isinstance(job, SendMessage) else None
     return refusal_row(work.job_id, reason, work.message_id, job.conversation_id, sender)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from chatq.domain.clock import normal, seconds, timestamp
 from chatq.domain.events import MessageFailed, to_payload
 from chatq.domain.jobs import MessageJob, SendMessage
+from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import JobRefused
 from chatq.queue import keys
 from chatq.queue.codec import decode_job, message_id_of
@@ -127,10 +128,11 @@ class Batch:
         self._finish.ended.append(Ended(work.job_id, "behind", at=time.time(), message_id=work.message_id))
 
     def _tell_sender(self, work: Work, reason: str) -> None:
-        if isinstance(work.job, SendMessage) and (sender := work.job.message_data.sender_id):
-            client_id = work.job.message_data.client_message_id
-            event = MessageFailed(message_id=work.message_id, client_message_id=client_id, reason=reason)
-            self._finish.publish.append((keys.user_channel(sender), to_payload(event).encode()))
+        if isinstance(work.job, SendMessage):
+            data = work.job.message_data
+            event = MessageFailed(message_id=work.message_id, client_message_id=data.client_message_id, reason=reason)
+            channel = keys.user_channel(data.sender_id or DEVELOPMENT_USER)
+            self._finish.publish.append((channel, to_payload(event).encode()))
 
 
 def _decode(claim: Claim) -> MessageJob:
