@@ -1,10 +1,10 @@
 -- Claims more jobs of a lane that the worker holds; if there are none, or if it has held the lane long
--- enough while others wait, lets the lane go.
+-- enough while there is other work that nobody looks after, lets the lane go.
 --
 -- KEYS  1 doorbell    2 RQ's suspension    3 the worker's RQ hash
 -- ARGV  1 token    2 lease in ms    3 how many jobs at most    4 number of lanes
 --       5 RQ's prefix    6 chatq's prefix    7 now, seconds since the epoch    8 now, RFC 3339
---       9 worker's name    10 the lane    11 1: let go if any other free lane has work
+--       9 worker's name    10 the lane    11 1: let go if there is other work
 -- Returns the jobs, each {id, data, created_at, number_of_retries, 1 if it failed before else 0}; none: the lane
 -- was let go; false: the lane is another worker's.
 
@@ -15,12 +15,19 @@ if redis.call('GET', lane.lease) ~= ARGV[1] then
   return false
 end
 
+-- Work is also what a dead worker has claimed, and what was delayed and is due: only whoever takes a lane finds it.
+local function has_work(other)
+  return redis.call('LLEN', other.queue) > 0 or redis.call('LLEN', other.claims) > 0
+    or redis.call('ZCOUNT', other.scheduled, '-inf', ARGV[7]) > 0
+end
+
 local yield = redis.call('EXISTS', KEYS[2]) == 1
 if not yield and ARGV[11] == '1' then
+  -- Jobs of plain RQ clients are routed by whoever looks for a lane.
+  yield = redis.call('LLEN', ARGV[5] .. ':queue:messages') > 0
   for number = 0, tonumber(ARGV[4]) - 1 do
     local other = names(ARGV[5], ARGV[6], number)
-    if number ~= lane.number and redis.call('EXISTS', other.lease) == 0
-      and redis.call('LLEN', other.queue) > 0 then
+    if number ~= lane.number and redis.call('EXISTS', other.lease) == 0 and has_work(other) then
       yield = true
     end
   end
