@@ -93,8 +93,9 @@ class HandlerWorker(Worker):
         """Stay registered, and put back the jobs of workers that died."""
         if not self.connection.exists(self.key):
             self.register_birth()  # type: ignore[no-untyped-call]  # RQ's
-            self.connection.sadd(keys.HANDLER_WORKERS, self.name)
         self.heartbeat()
+        # Each time: nobody would look for the claims of a worker that is missing there.
+        self.connection.sadd(keys.HANDLER_WORKERS, self.name)
         if time.monotonic() - self._reaped_at > REAP_SECONDS:
             self._reaped_at = time.monotonic()
             if count := run(self.connection, "handler_reap", [keys.HANDLER_WORKERS], [keys.RQ, keys.CHATQ]):
