@@ -60,17 +60,17 @@ def post_to_chatq(stage: Stage, redis_url: str, options: dict[str, str | int], *
         url = processes.enter_context(chatq.api())
         if workers:
             processes.enter_context(chatq.worker())
-        return run_load(url, **options)
+        return run_load(stage, url, **options)
 
 
 def post_to_guide(stage: Stage, redis_url: str, options: dict[str, str | int], *, workers: bool = True) -> Figures:
     """Run the guide's web process and its worker, and the load client."""
     with stage.postgres_database() as database_url, ExitStack() as processes:
-        guide = GuideSide(redis_url, database_url)
+        guide = GuideSide(stage, redis_url, database_url)
         url = processes.enter_context(guide.api())
         if workers:
             processes.enter_context(guide.worker()).wait_for("ready")
-        return run_load(url, **options)
+        return run_load(stage, url, **options)
 
 
 BENCHMARKS = (

@@ -82,7 +82,7 @@ def drain_chatq(stage: Stage, redis_url: str, database: Database, messages: int,
 def drain_guide(stage: Stage, redis_url: str, messages: int) -> Figures:
     """Fill the guide's queue and have its worker work it off."""
     with stage.postgres_database() as database_url, redis.Redis.from_url(redis_url) as client:
-        guide = GuideSide(redis_url, database_url)
+        guide = GuideSide(stage, redis_url, database_url)
         guide.fill(messages, CONVERSATIONS)
         with guide.worker() as running:
             rate = guide.backlog(client).drain_rate(lambda: is_alive(running))

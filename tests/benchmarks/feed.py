@@ -27,7 +27,7 @@ def until_persisted(stage: Stage) -> Iterator[Sequence[Run]]:
 def enqueueing(stage: Stage) -> Iterator[Sequence[Run]]:
     """Give runs of the two programs that read the file and fill the queue, from their start to their end."""
     with _file(stage) as file, stage.valkey(durable=True) as url:
-        yield [lambda: enqueue_chatq(stage, url, file), lambda: enqueue_guide(url, file)]
+        yield [lambda: enqueue_chatq(stage, url, file), lambda: enqueue_guide(stage, url, file)]
 
 
 def persist(stage: Stage, redis_url: str, file: Path) -> Figures:
@@ -62,9 +62,9 @@ def enqueue_chatq(stage: Stage, redis_url: str, file: Path) -> Figures:
     return {"rate": LINES / seconds}
 
 
-def enqueue_guide(redis_url: str, file: Path) -> Figures:
+def enqueue_guide(stage: Stage, redis_url: str, file: Path) -> Figures:
     """Run ``fill.js``, whose ``addBulk`` takes a thousand lines at a time."""
-    guide = GuideSide(redis_url)
+    guide = GuideSide(stage, redis_url)
     began = time.monotonic()
     filled = guide.fill(str(file))
     seconds = time.monotonic() - began

@@ -10,7 +10,6 @@ from pathlib import Path
 import psycopg
 import redis
 
-from tests.benchmarks.guide_side import node
 from tests.benchmarks.stage import Stage
 
 
@@ -20,7 +19,7 @@ def describe_machine(stage: Stage) -> dict[str, str]:
         row = connection.execute("SHOW server_version").fetchone()
     with stage.valkey() as url, redis.Redis.from_url(url) as client:
         valkey = client.info("server")["valkey_version"]
-    done = subprocess.run([node(), "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run([stage.programs.node, "--version"], capture_output=True, text=True, check=True)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "processor": f"{os.cpu_count()} x {_processor()}",

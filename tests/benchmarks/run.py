@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmarks import chat, claims, drain, feed, long_conversation, memory
-from tests.benchmarks.guide_side import MissingNode
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.measure import Benchmark, Result, run_benchmark
+from tests.benchmarks.node import MissingNode
 from tests.benchmarks.report import table, to_json
 from tests.benchmarks.stage import Stage
 
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     finally:
         stage.close()
-        print(table(machine, results, options.scale))
+        if results:
+            print(table(machine, results, options.scale))
     return 0 if all(row.met for result in results for row in result.rows()) else 1
 
 

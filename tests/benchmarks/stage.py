@@ -15,6 +15,7 @@ import redis
 
 from chatq.store import schema
 from chatq.store.engine import create_engine
+from tests.benchmarks.node import Programs
 from tests.parts.ports import free_port
 from tests.parts.postgres import Postgres
 from tests.parts.valkey import Valkey
@@ -70,6 +71,11 @@ class Stage:
     def postgres(self) -> DurablePostgres:
         """The server that all benchmarks share; with fsync."""
         return DurablePostgres(self.directory("p"))
+
+    @cached_property
+    def programs(self) -> Programs:
+        """The Node programs, installed."""
+        return Programs(self.directory("n"))
 
     @contextmanager
     def postgres_database(self) -> Iterator[str]:
