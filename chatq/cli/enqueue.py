@@ -49,7 +49,7 @@ def enqueue(  # noqa: PLR0917  # Typer reads the signature
     if file is not None and (fields or data is not None):
         raise BadUsage("--file brings its own data: leave out FIELD=VALUE and --data.")
     if file is not None and not file.is_file():
-        raise BadUsage(f"--file {file}: there is no such file.")
+        raise BadUsage(f"--file {file}: {'it is no regular file' if file.exists() else 'there is no such file'}.")
     job = None if file is not None else _data(fields or [], data)
     run = Enqueueing.open(name, data_dir=data_dir, wait=wait, json=json)
     return run.file(file) if file is not None else run.one(job)
@@ -73,13 +73,18 @@ def _data(fields: list[str], data: str | None) -> Any:
         field, equals, value = given.partition("=")
         if not equals or not field:
             raise BadUsage(f"{given!r} is not FIELD=VALUE.")
-        said[field] = _text(field, value)
+        if not _is_text(field):
+            raise InvalidFields([FieldProblem(ascii(field), "the name of the field is not valid UTF-8")])
+        if not _is_text(value):
+            raise InvalidFields([FieldProblem(field, "is not valid UTF-8")])
+        said[field] = value
     return said
 
 
-def _text(field: str, value: str) -> str:
+def _is_text(argument: str) -> bool:
+    """Tell whether an argument was valid UTF-8: what was not, Python turns into halves of surrogate pairs."""
     try:
-        value.encode()
+        argument.encode()
     except UnicodeEncodeError:
-        raise InvalidFields([FieldProblem(field, "is not valid UTF-8")]) from None
-    return value
+        return False
+    return True

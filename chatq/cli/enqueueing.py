@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from chatq.cli.compose import Services, build, check_redis
 from chatq.domain.jobs import MESSAGE_JOBS, SendMessage, function_name
-from chatq.domain.wire import encode, parse
-from chatq.errors import BadUsage, ExitCode, RequestRefused
+from chatq.domain.wire import encode
+from chatq.errors import BadUsage, ExitCode, RedisError, RequestRefused
 from chatq.queue import keys
 from chatq.queue.codec import prepare
 from chatq.queue.connection import recorded_url, translated
@@ -103,22 +103,26 @@ class Enqueueing:
         settings = self._services.settings
         if self._name not in MESSAGE_JOBS:
             return self._feed_handler(path, advance)
-        return feed_messages(
-            self._services.edge(),
-            self._name,
-            path,
-            settings.lanes,
-            settings.max_content_bytes,
-            on_reject=lambda number, reason: self._say(f"{path}:{number}: {reason}"),
-            on_progress=advance,
-        )
+        try:
+            return feed_messages(
+                self._services.edge(),
+                self._name,
+                path,
+                settings.lanes,
+                settings.max_content_bytes,
+                on_reject=lambda number, reason: self._say(f"{path}:{number}: {reason}"),
+                on_progress=advance,
+            )
+        except RedisError:
+            self._say(f"{path} was not fed to its end. Feed it again: what was accepted counts as duplicate then.")
+            raise
 
     def _feed_handler(self, path: Path, advance: Callable[[Line], None]) -> Tally:
         tally = Tally()
         try:
             for line in read_lines(path):
                 try:
-                    job_id = enqueue_handler_job(self._services.redis, self._name, parse(line.text))
+                    job_id = enqueue_handler_job(self._services.redis, self._name, line.read())
                 except RequestRefused as error:
                     tally.rejected += 1
                     self._say(f"{path}:{line.number}: {error.detail}")

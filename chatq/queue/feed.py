@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 from chatq.domain.jobs import MessageJob, SendMessage, read_message_job
 from chatq.domain.messages import DEVELOPMENT_USER, check_size
 from chatq.domain.wire import parse
-from chatq.errors import BadUsage, ChatqError, FieldProblem, InvalidFields, Overloaded, RequestRefused
+from chatq.errors import BadUsage, ChatqError, FieldProblem, InvalidFields, Overloaded, RequestRefused, TooLarge
 from chatq.queue.codec import QueuedJob, prepare
 from chatq.queue.edge import Accepted, Edge
 
@@ -47,12 +47,24 @@ class Line:
     text: bytes
     position: int
     """Bytes of the file, as it lies on disk, that were read so far."""
+    cut: bool
+    """Whether the line goes on after ``text``, being too long."""
+
+    def read(self) -> Any:
+        """Return what the line says, as plain values.
+
+        Raises:
+            RequestRefused: it is too long, or no JSON.
+        """
+        if self.cut:
+            raise TooLarge(f"the line has more than {MAX_LINE_BYTES} bytes; no more are allowed")
+        return parse(self.text)
 
 
 def read_lines(path: Path) -> Iterator[Line]:
     """Yield the lines of a file, gunzipped if it is gzipped; empty ones are left out.
 
-    A line longer than :data:`MAX_LINE_BYTES` is cut there, which no JSON survives.
+    A line that has more than :data:`MAX_LINE_BYTES`, its end included, is cut.
 
     Raises:
         BadUsage: the file cannot be read.
@@ -66,11 +78,11 @@ def read_lines(path: Path) -> Iterator[Line]:
             file = cast("IO[bytes]", gzip.GzipFile(fileobj=raw) if gzipped else raw)
             while text := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
-                if len(text) > MAX_LINE_BYTES:
-                    while not text.endswith(b"\n") and (rest := file.readline(MAX_LINE_BYTES)):
-                        text = text[:MAX_LINE_BYTES] + (b"\n" if rest.endswith(b"\n") else b"")
+                rest, cut = text, len(text) > MAX_LINE_BYTES
+                while cut and not rest.endswith(b"\n") and (rest := file.readline(MAX_LINE_BYTES)):
+                    pass
                 if text.strip():
-                    yield Line(number, text, raw.tell())
+                    yield Line(number, text, raw.tell(), cut)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BrokenFile(f"{path} breaks off after line {number}: {error}.") from None
     except OSError as error:
@@ -153,7 +165,7 @@ def _submit(edge: Edge, jobs: list[QueuedJob]) -> list[Accepted | ChatqError]:
 
 
 def _job(name: str, path: Path, line: Line, lanes: int, max_content_bytes: int) -> QueuedJob:
-    data = parse(line.text)
+    data = line.read()
     if not isinstance(data, dict):
         raise InvalidFields([FieldProblem("", "the line is not a JSON object")])
     job = read_data(name, data, max_content_bytes)
@@ -166,5 +178,6 @@ def _job(name: str, path: Path, line: Line, lanes: int, max_content_bytes: int) 
 
 def line_id(file_name: str, line: Line) -> str:
     """Return the client id of a line that has none: from file name, line number and the line."""
-    text = f"{file_name}\0{line.number}\0".encode() + line.text.rstrip(b"\r\n")
+    # The name of a file need not be valid UTF-8.
+    text = f"{file_name}\0{line.number}\0".encode(errors="surrogateescape") + line.text.rstrip(b"\r\n")
     return f"file:{hashlib.sha256(text).hexdigest()[:40]}"
