@@ -19,7 +19,7 @@ from chatq.queue.jobs import ChatqJob
 from chatq.store import reads
 from chatq.web.answers import Answer, json_answer
 from chatq.web.finding import last_line
-from chatq.web.requests import check_client_id
+from chatq.web.requests import check_job_id
 from chatq.web.services import Services
 
 _MADE_BY = {
@@ -42,7 +42,7 @@ class Jobs:
 
     def show(self, job_id: str) -> Answer:
         """Tell what became of a job; of a message's job that is done, its event tells."""
-        check_client_id("jobId", job_id)
+        check_job_id(job_id)
         document = _in_redis(self._services.redis, job_id)
         if document is None:
             document = _in_database(self._services, job_id)

@@ -30,6 +30,7 @@ NOBODY = "dev"
 """Who sends a request of development mode that names nobody."""
 
 _CLIENT_ID = "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ -"
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
@@ -136,6 +137,17 @@ def check_client_id(field: str, value: str) -> str:
     if not is_client_id(value):
         raise InvalidFields([FieldProblem(field, _CLIENT_ID)])
     return value
+
+
+def check_job_id(job_id: str) -> str:
+    """Return the id from a request's path.
+
+    Raises:
+        InvalidFields: RQ has no jobs with such ids.
+    """
+    if not _JOB_ID.match(job_id):
+        raise InvalidFields([FieldProblem("jobId", "must be 1 to 128 characters of A-Z a-z 0-9 _ -")])
+    return job_id
 
 
 def read_numbers(query: MultiDict[str, str], allowed: Iterable[str]) -> dict[str, int]:

@@ -52,6 +52,14 @@ def idle_roles(chatq: Chatq, valkey: Valkey, database_url: str) -> Iterator[Role
 
 
 @pytest.fixture
+def sqlite_roles(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> Iterator[Roles]:
+    """The same on SQLite alone, for what the database has no part in."""
+    roles = Roles(chatq, valkey.url, sqlite_url)
+    yield roles
+    roles.close()
+
+
+@pytest.fixture
 def engine_of() -> Iterator[Callable[[Roles], Engine]]:
     """A function that opens an installation's database."""
     engines: list[Engine] = []

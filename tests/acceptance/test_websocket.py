@@ -26,6 +26,9 @@ from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 
+ONE_DATABASE = pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
+"""For what is refused before the database is asked."""
+
 LIMIT = max_document_bytes(16384)
 
 
@@ -248,14 +251,14 @@ def test_resuming_while_others_write_misses_and_doubles_nothing(roles: Roles) ->
         writer.join()
 
 
-def test_every_api_process_delivers(idle_roles: Roles) -> None:
-    idle_roles.start_api("--api-workers", "3")
-    idle_roles.start_worker()
+def test_every_api_process_delivers(sqlite_roles: Roles) -> None:
+    sqlite_roles.start_api("--api-workers", "3")
+    sqlite_roles.start_worker()
     with ExitStack() as stack:
-        clients = [stack.enter_context(idle_roles.connect()) for _ in range(12)]
+        clients = [stack.enter_context(sqlite_roles.connect()) for _ in range(12)]
         for client in clients:
             client.join("c")
-        store_many(idle_roles, "c", 3)
+        store_many(sqlite_roles, "c", 3)
         for client in clients:
             assert client.seqs(3) == [1, 2, 3]
 
@@ -286,32 +289,32 @@ def test_redis_restarts_under_connected_sockets(idle_roles: Roles, valkey: Valke
         assert {(event["conversationId"], event["seq"]) for event in events} == {("c", 2), ("other", 1)}
 
 
-def test_joining_while_redis_hangs_waits_for_it_but_not_for_ever(idle_roles: Roles, valkey: Valkey) -> None:
-    idle_roles.start_api()
-    idle_roles.start_worker()
-    with idle_roles.connect() as early, idle_roles.connect() as late:
+def test_joining_while_redis_hangs_waits_for_it_but_not_for_ever(sqlite_roles: Roles, valkey: Valkey) -> None:
+    sqlite_roles.start_api()
+    sqlite_roles.start_worker()
+    with sqlite_roles.connect() as early, sqlite_roles.connect() as late:
         early.join("c")
-        store_many(idle_roles, "c", 2)
+        store_many(sqlite_roles, "c", 2)
         assert early.seqs(2) == [1, 2]
         valkey.send_signal(signal.SIGSTOP)
         late.join("d")
         early.join("d")
         valkey.send_signal(signal.SIGCONT)
-        until(lambda: idle_roles.post("d", "on").status_code == 202, 20)
+        until(lambda: sqlite_roles.post("d", "on").status_code == 202, 20)
         assert early.seqs(1) == late.seqs(1) == [1]
-        store_many(idle_roles, "c", 1)
+        store_many(sqlite_roles, "c", 1)
         assert early.seqs(1) == [3]
 
 
-def test_events_that_the_bus_lost_are_read_from_the_log(idle_roles: Roles, valkey: Valkey) -> None:
-    idle_roles.start_api()
-    idle_roles.start_worker()
+def test_events_that_the_bus_lost_are_read_from_the_log(sqlite_roles: Roles, valkey: Valkey) -> None:
+    sqlite_roles.start_api()
+    sqlite_roles.start_worker()
     operator = valkey.client()
-    with idle_roles.connect() as client:
+    with sqlite_roles.connect() as client:
         client.join("c")
         for number in itertools.count(1):
             operator.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-            idle_roles.send("c", f"message {number}")
+            sqlite_roles.send("c", f"message {number}")
             assert client.seqs(1) == [number]
             if number == 10:
                 break
@@ -417,6 +420,7 @@ def test_sender_who_was_away_learns_it_with_the_next_auth(idle_roles: Roles, eng
 # --- bad input -----------------------------------------------------------------------------------
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     ("message", "code", "ref"),
     [
@@ -463,6 +467,7 @@ def test_bad_frame_is_answered_and_the_connection_goes_on(
         client.quiet()
 
 
+@ONE_DATABASE
 def test_invalid_fields_are_named(roles: Roles) -> None:
     with roles.connect() as client:
         client.say("join", conversationId="", since=-1, extra=1)
@@ -470,6 +475,7 @@ def test_invalid_fields_are_named(roles: Roles) -> None:
         assert all(name in detail for name in ("conversationId", "since", "extra"))
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize("binary", [False, True])
 def test_huge_message_closes_with_4413(roles: Roles, binary: bool) -> None:
     with roles.connect() as client:
@@ -479,6 +485,7 @@ def test_huge_message_closes_with_4413(roles: Roles, binary: bool) -> None:
         assert client.close_code() == 4413
 
 
+@ONE_DATABASE
 def test_endless_message_in_fragments_closes_with_4413(roles: Roles) -> None:
     with RawSocket(roles.port) as raw:
         raw.read()
@@ -489,6 +496,7 @@ def test_endless_message_in_fragments_closes_with_4413(roles: Roles) -> None:
         assert (opcode, struct.unpack("!H", payload[:2])[0]) == (8, 4413)
 
 
+@ONE_DATABASE
 def test_message_in_fragments_with_pings_between_is_understood(roles: Roles) -> None:
     with RawSocket(roles.port) as raw:
         raw.read()
@@ -500,6 +508,7 @@ def test_message_in_fragments_with_pings_between_is_understood(roles: Roles) -> 
         assert raw.read() == (1, b'{"type":"pong","seqs":{}}')
 
 
+@ONE_DATABASE
 def test_letters_cut_between_fragments_are_understood(roles: Roles) -> None:
     text = '{"type":"join","conversationId":"ä"}'.encode()
     with RawSocket(roles.port) as raw:
@@ -511,6 +520,7 @@ def test_letters_cut_between_fragments_are_understood(roles: Roles) -> None:
         assert json.loads(answer)["code"] == "invalid-fields"
 
 
+@ONE_DATABASE
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -542,6 +552,7 @@ def test_broken_protocol_closes_that_connection_alone(roles: Roles, data: bytes,
         bystander.quiet()
 
 
+@ONE_DATABASE
 def test_close_is_answered_in_kind(roles: Roles) -> None:
     with RawSocket(roles.port) as raw:
         raw.read()
@@ -550,11 +561,11 @@ def test_close_is_answered_in_kind(roles: Roles) -> None:
         assert raw.read() is None
 
 
-def test_client_that_vanishes_leaves_nothing_behind(idle_roles: Roles, valkey: Valkey) -> None:
-    idle_roles.start_api()
+def test_client_that_vanishes_leaves_nothing_behind(sqlite_roles: Roles, valkey: Valkey) -> None:
+    sqlite_roles.start_api()
     operator = valkey.client()
     for _ in range(20):
-        raw = RawSocket(idle_roles.port)
+        raw = RawSocket(sqlite_roles.port)
         raw.read()
         raw.say("auth", userId="alice")
         raw.say("join", conversationId=fresh())
@@ -565,6 +576,7 @@ def test_client_that_vanishes_leaves_nothing_behind(idle_roles: Roles, valkey: V
     operator.close()
 
 
+@ONE_DATABASE
 def test_page_of_another_origin_is_closed_with_4403(roles: Roles) -> None:
     for origin in ("https://evil.example", "null"):
         with Client(f"ws://127.0.0.1:{roles.port}/ws", origin=origin) as client:
@@ -573,6 +585,7 @@ def test_page_of_another_origin_is_closed_with_4403(roles: Roles) -> None:
         client.quiet()
 
 
+@ONE_DATABASE
 def test_request_that_is_no_handshake_is_told_so(roles: Roles) -> None:
     answer = roles.http.get("/ws")
     assert answer.status_code == 426
@@ -590,16 +603,16 @@ def test_request_that_is_no_handshake_is_told_so(roles: Roles) -> None:
 # --- slow clients, and the end -------------------------------------------------------------------
 
 
-def test_client_that_does_not_read_is_closed_and_holds_up_nobody(idle_roles: Roles) -> None:
-    idle_roles.start_api()
-    idle_roles.start_worker()
+def test_client_that_does_not_read_is_closed_and_holds_up_nobody(sqlite_roles: Roles) -> None:
+    sqlite_roles.start_api()
+    sqlite_roles.start_worker()
     count, content = 400, "x" * 16000
-    with idle_roles.connect() as quick, RawSocket(idle_roles.port, receive_buffer=4096) as slow:
+    with sqlite_roles.connect() as quick, RawSocket(sqlite_roles.port, receive_buffer=4096) as slow:
         quick.join("c")
         slow.read()
         slow.say("join", conversationId="c")
         slow.read()
-        writer = threading.Thread(target=store_many, args=(idle_roles, "c", count, content))
+        writer = threading.Thread(target=store_many, args=(sqlite_roles, "c", count, content))
         writer.start()
         assert quick.seqs(count) == list(range(1, count + 1))
         writer.join()
@@ -614,20 +627,20 @@ def test_client_that_does_not_read_is_closed_and_holds_up_nobody(idle_roles: Rol
         assert struct.unpack("!H", frame[1][:2])[0] == 4508
         assert seqs == list(range(1, len(seqs) + 1))
         assert len(seqs) < count
-    with idle_roles.connect() as again:
+    with sqlite_roles.connect() as again:
         again.join("c", since=len(seqs))
         assert again.seqs(count - len(seqs)) == list(range(len(seqs) + 1, count + 1))
 
 
-def test_long_past_waits_for_a_slow_reader(idle_roles: Roles) -> None:
-    idle_roles.start_api()
-    idle_roles.start_worker()
-    import_many(idle_roles, "c", 300, "x" * 8000)
-    with RawSocket(idle_roles.port, receive_buffer=4096) as slow, idle_roles.connect() as other:
+def test_long_past_waits_for_a_slow_reader(sqlite_roles: Roles) -> None:
+    sqlite_roles.start_api()
+    sqlite_roles.start_worker()
+    import_many(sqlite_roles, "c", 300, "x" * 8000)
+    with RawSocket(sqlite_roles.port, receive_buffer=4096) as slow, sqlite_roles.connect() as other:
         slow.read()
         slow.say("join", conversationId="c", since=0)
         other.join("c")
-        store_many(idle_roles, "c", 5)
+        store_many(sqlite_roles, "c", 5)
         assert other.seqs(5) == [301, 302, 303, 304, 305]
         seqs: list[int] = []
         while len(seqs) < 305:
@@ -650,9 +663,9 @@ def test_burst_closes_nobody_who_reads(roles: Roles) -> None:
         client.quiet()
 
 
-def test_sigterm_sends_clients_away_and_ends_with_0(idle_roles: Roles) -> None:
-    api = idle_roles.start_api()
-    with idle_roles.connect() as joined, idle_roles.connect() as silent:
+def test_sigterm_sends_clients_away_and_ends_with_0(sqlite_roles: Roles) -> None:
+    api = sqlite_roles.start_api()
+    with sqlite_roles.connect() as joined, sqlite_roles.connect() as silent:
         joined.join(f"c-{uuid4().hex}")
         api.process.terminate()
         assert joined.close_code() == 4503
