@@ -6,7 +6,10 @@ a claim in Redis that outlives the worker, so that a kill at any moment loses no
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
 
@@ -14,7 +17,7 @@ import redis
 import structlog
 from rq import Worker
 from rq.exceptions import NoSuchJobError
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
 from rq.queue import Queue
 
 from chatq.errors import UnregisteredJob
@@ -58,6 +61,24 @@ class HandlerWorker(Worker):
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Show that the worker lives; whoever finds no sign of it takes its jobs over."""
         super().heartbeat(TTL_SECONDS, pipeline)
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        """Run a job in the process that was forked for it.
+
+        RQ has put it into a process group of its own. It comes back into ours: whoever ends all of a dead or
+        hung worker's processes does so by their group, and is to reach this one as well.
+        """
+        try:
+            os.setpgid(0, os.getpgid(os.getppid()))
+        except OSError:
+            # Its worker is dead already; another one runs the job.
+            os._exit(1)
+        super().main_work_horse(job, queue)
+
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """End the process that runs the job, and not its group, which is ours."""
+        with suppress(ProcessLookupError):
+            os.kill(self.horse_pid, sig)
 
     def run(self, stop: StopSignal, *, burst: bool = False) -> None:
         """Run jobs until ``stop``, or, with ``burst``, until none is ready."""
