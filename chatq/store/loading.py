@@ -76,18 +76,21 @@ def _find_settled(works: Sequence[Work], applied: Mapping[str, Published]) -> se
     Jobs about one message keep their order and a batch is committed as a whole: what stands before a job that
     was applied was done as well, and done once more it might have an effect now. But a job whose id was
     computed from a client's may have been applied long ago, before what stands in front of it was accepted, and
-    be a mere repeat; and what stands before the very message that it is about was put behind it.
+    be a mere repeat; and what was accepted before the very message that it is about was stored was put behind it.
     """
     settled: set[str] = set()
     done_at: dict[str, str] = {}
     """By message: what was accepted until then, and stands before here, was done."""
+    stored_at: dict[str, str] = {}
+    """By message: what was accepted until then, and stands before here, may have come before its message."""
     for work in reversed(works if applied else ()):
+        published = applied.get(work.job_id)
         if isinstance(work.job, SendMessage):
-            done_at.pop(work.message_id, None)
-        elif (published := applied.get(work.job_id)) is not None:
+            stored_at[work.message_id] = published.row["created_at"] if published else _END_OF_TIME
+        elif published is not None:
             at = published.row["created_at"] if is_computed(work.job_id) else _END_OF_TIME
             done_at[work.message_id] = max(at, done_at.get(work.message_id, ""))
-        elif work.created_at <= done_at.get(work.message_id, ""):
+        elif stored_at.get(work.message_id, "") < work.created_at <= done_at.get(work.message_id, ""):
             settled.add(work.job_id)
     return settled
 
