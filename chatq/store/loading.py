@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     select,
     text,
+    union_all,
 )
 
 from chatq.domain.events import NewMessage, from_payload
@@ -33,7 +34,6 @@ _NEW_CONVERSATION = text(
 )
 _END_OF_TIME = "9999"
 """After every RFC 3339 time of this era."""
-_WITH_CONTENT = ("newMessage", "messageEdited")
 
 
 def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Work]) -> Before:
@@ -157,7 +157,11 @@ def _load_messages(connection: Connection, ledger: Ledger, ids: set[str]) -> Non
         ledger.messages[row.id] = Stored(to_message(row), new=False)
     if not ledger.messages:
         return
-    content = select(events).where(and_(listed(connection, events.c.message_id), events.c.type.in_(_WITH_CONTENT)))
+    here = and_(events.c.conversation_id == messages.c.conversation_id, events.c.seq == messages.c.seq)
+    content = union_all(
+        select(events).join(messages, here).where(listed(connection, messages.c.id)),
+        select(events).where(listed(connection, events.c.message_id), text("events.type = 'messageEdited'")),
+    )
     for event in connection.execute(content, as_list(connection, set(ledger.messages))).mappings():
         stored = dict(event)
         ledger.messages[event["message_id"]].events.append(stored)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -96,7 +97,16 @@ messages = Table(
     Column("edited_at", Timestamp),
     Column("deleted_at", Timestamp),
     UniqueConstraint("conversation_id", "seq"),
-    UniqueConstraint("conversation_id", "sender_id", "client_message_id"),
+    # Most writers of bulk have no client ids: an entry for each of their messages would only cost.
+    Index(
+        "uq_messages_conversation_id_sender_id_client_message_id",
+        "conversation_id",
+        "sender_id",
+        "client_message_id",
+        unique=True,
+        postgresql_where=text("client_message_id IS NOT NULL"),
+        sqlite_where=text("client_message_id IS NOT NULL"),
+    ),
     CheckConstraint("status IN ('sent', 'delivered', 'read')", name="status"),
 )
 
@@ -110,7 +120,13 @@ events = Table(
     Column("job_id", _id(MAX_JOB_ID), nullable=False, unique=True, comment="the RQ job that made it"),
     Column("payload", Text, nullable=False, comment="the websocket frame, JSON"),
     Column("created_at", Timestamp, nullable=False),
-    Index(None, "message_id"),
+    # The events that tell a message's content are found by its own number, and, if it was edited, by this.
+    Index(
+        "ix_events_message_id",
+        "message_id",
+        postgresql_where=text("type = 'messageEdited'"),
+        sqlite_where=text("type = 'messageEdited'"),
+    ),
 )
 
 members = Table(

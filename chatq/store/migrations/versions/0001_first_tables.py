@@ -39,13 +39,15 @@ def upgrade() -> None:
         sa.Column("deleted_at", _time()),
         sa.PrimaryKeyConstraint("id", name="pk_messages"),
         sa.UniqueConstraint("conversation_id", "seq", name="uq_messages_conversation_id_seq"),
-        sa.UniqueConstraint(
-            "conversation_id",
-            "sender_id",
-            "client_message_id",
-            name="uq_messages_conversation_id_sender_id_client_message_id",
-        ),
         sa.CheckConstraint("status IN ('sent', 'delivered', 'read')", name=op.f("ck_messages_status")),
+    )
+    op.create_index(
+        "uq_messages_conversation_id_sender_id_client_message_id",
+        "messages",
+        ["conversation_id", "sender_id", "client_message_id"],
+        unique=True,
+        postgresql_where=sa.text("client_message_id IS NOT NULL"),
+        sqlite_where=sa.text("client_message_id IS NOT NULL"),
     )
     op.create_table(
         "events",
@@ -59,7 +61,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("conversation_id", "seq", name="pk_events"),
         sa.UniqueConstraint("job_id", name="uq_events_job_id"),
     )
-    op.create_index("ix_events_message_id", "events", ["message_id"])
+    op.create_index(
+        "ix_events_message_id",
+        "events",
+        ["message_id"],
+        postgresql_where=sa.text("type = 'messageEdited'"),
+        sqlite_where=sa.text("type = 'messageEdited'"),
+    )
     op.create_table(
         "members",
         sa.Column("conversation_id", _id(128), nullable=False),
