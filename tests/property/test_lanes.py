@@ -59,6 +59,10 @@ class Lane:
     failed: list[str] = field(default_factory=list)
     behind: dict[str, list[str]] = field(default_factory=dict)
 
+    @property
+    def has_work(self) -> bool:
+        return bool(self.queue or self.claims or self.due)
+
     def release_due(self) -> None:
         self.queue += sorted(self.due)
         self.due = []
@@ -205,7 +209,7 @@ class LaneMachine(RuleBasedStateMachine):
             self.held[worker] = None
             return
         self._end(lane, finish)
-        others = [other for other in self.model if other is not lane and other.holder is None and other.queue]
+        others = [other for other in self.model if other is not lane and other.holder is None and other.has_work]
         if self.suspended or (turn_over and others):
             assert held.claims == []
         else:
