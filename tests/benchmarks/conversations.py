@@ -17,7 +17,7 @@ BLANK = 10
 
 def write_conversations(path: Path) -> None:
     """Write the lines, in the order of conversations and of their utterances, as gzipped JSONL."""
-    dataset = chitchat_dataset.Dataset()
+    dataset = json.loads(Path(chitchat_dataset.__file__).with_name("dataset.json").read_text(encoding="utf-8"))
     with gzip.open(path, "wt", compresslevel=6, encoding="utf-8") as file:
         for conversation_id in itertools.islice(dataset, CONVERSATIONS):
             for turn in dataset[conversation_id]["messages"]:
