@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import redis
 
-from chatq.errors import ChatqError, IdempotencyMismatch
+from chatq.errors import ChatqError, DurabilityUnknown, IdempotencyMismatch
 from chatq.queue import keys
 from chatq.queue.codec import QueuedJob
 from chatq.queue.connection import translated
@@ -36,12 +36,24 @@ class Accepted(NamedTuple):
 
 
 class _Waiting:
-    __slots__ = ("done", "jobs", "outcome")
+    """One caller's jobs, and what became of them."""
+
+    __slots__ = ("_turn", "done", "jobs", "outcome")
 
     def __init__(self, jobs: Sequence[QueuedJob]) -> None:
         self.jobs = jobs
         self.done = False
         self.outcome: list[Accepted | ChatqError] | ChatqError = []
+        self._turn = threading.Lock()
+        self._turn.acquire()
+
+    def wait(self) -> None:
+        """Wait for :meth:`wake`, which may have come before."""
+        self._turn.acquire()
+
+    def wake(self) -> None:
+        """Let the caller go on: its outcome is there, or it is to lead."""
+        self._turn.release()
 
 
 class Edge:
@@ -62,7 +74,10 @@ class Edge:
         self._confirm = find_confirmation(client, durability)
         self._pressure = pressure
         self._lock = threading.Lock()
+        """Held for a moment only, never while Redis is waited for."""
         self._waiting: list[_Waiting] = []
+        self._led = False
+        """Whether some caller is sending, or about to."""
 
     def submit(self, job: QueuedJob) -> Accepted:
         """Accept one job.
@@ -84,16 +99,40 @@ class Edge:
             RedisError: none could be accepted, or it is unknown which were.
         """
         mine = _Waiting(jobs)
-        self._waiting.append(mine)
-        # Whoever gets the lock sends for everyone who waits; the others find their outcome ready.
         with self._lock:
-            if not mine.done:
-                together, self._waiting = self._waiting, []
-                self._flush(together)
+            self._waiting.append(mine)
+            led, self._led = self._led, True
+        if led:
+            mine.wait()
+        if not mine.done:
+            self._lead(mine)
         if isinstance(mine.outcome, ChatqError):
             # Each waiter gets an exception of its own: a shared one would collect foreign tracebacks.
             raise copy(mine.outcome)
         return mine.outcome
+
+    def _lead(self, mine: _Waiting) -> None:
+        """Send for everyone who waits, and hand the lead to the first of those who came meanwhile.
+
+        One lock held over the round trip would do as well, but for its fairness: under gevent, whoever comes
+        anew gets it before those who wait, so that few share a pipeline and some wait very long.
+        """
+        with self._lock:
+            together, self._waiting = self._waiting, []
+        try:
+            self._flush(together)
+        finally:
+            with self._lock:
+                successor = self._waiting[0] if self._waiting else None
+                self._led = successor is not None
+            for waiting in together:
+                if not waiting.done:
+                    # Broken off, by whatever ends this process.
+                    waiting.outcome, waiting.done = DurabilityUnknown("It is unknown whether Redis took it."), True
+                if waiting is not mine:
+                    waiting.wake()
+            if successor is not None:
+                successor.wake()
 
     def _flush(self, together: list[_Waiting]) -> None:
         jobs = [job for waiting in together for job in waiting.jobs]

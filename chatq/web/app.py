@@ -44,18 +44,27 @@ class App(Flask):
 
     def wsgi_app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request."""
-        method = environ["REQUEST_METHOD"]
+        if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == _HOTTEST:
+            return self.accept_message(environ)(environ, start_response)
         headers: list[Header] = []
         try:
             headers = self.gate.admit(environ)
             answer = preflight(environ)
-            if answer is None and (method, environ["PATH_INFO"]) == _HOTTEST:
-                answer = self._messages.post(environ)
         except Exception as error:  # noqa: BLE001  # the last one who can answer
-            answer = problems.problem(error, method)
+            answer = problems.problem(error, environ["REQUEST_METHOD"])
         if answer is None:
             return super().wsgi_app(environ, _adding(headers, start_response) if headers else start_response)
         return answer.with_headers(headers)(environ, start_response)
+
+    def accept_message(self, environ: Environ) -> Answer:
+        """Serve the hottest route."""
+        headers: list[Header] = []
+        try:
+            headers = self.gate.admit(environ)
+            answer = self._messages.post(environ)
+        except Exception as error:  # noqa: BLE001  # the last one who can answer
+            answer = problems.problem(error, "POST")
+        return answer.with_headers(headers)
 
     def make_response(self, rv: Any) -> Response:
         """Turn what a view returned into Flask's kind of answer."""

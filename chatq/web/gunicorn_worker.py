@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from socket import MSG_PEEK
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
+from chatq.web.plain import PEEK_BYTES, serve_plain
 from chatq.web.responses import write_at_once
 
 
@@ -66,6 +68,29 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
             self.notify()
             left -= 1
         pool.kill(block=False)
+
+    def handle(self, listener: Any, client: Any, address: Any) -> None:
+        """Serve a connection: plain requests as long as there are such, then whatever gunicorn makes of it."""
+        try:
+            plain = True
+            while plain and self.alive:
+                plain = self._serve_plain(client)
+        except OSError:
+            # It broke, or its client had enough; there is nobody to tell.
+            client.close()
+            return
+        if plain:
+            client.close()
+        else:
+            super().handle(listener, client, address)
+
+    def _serve_plain(self, client: Any) -> bool:
+        data = b""
+        with self.timeout_ctx():
+            data = client.recv(PEEK_BYTES, MSG_PEEK)
+        if not data:
+            raise ConnectionAbortedError
+        return serve_plain(client, data, self.wsgi.accept_message, lambda: bool(self.alive))
 
     def _server(self, listener: Any, pool: Pool) -> StreamServer:
         listener.setblocking(1)
