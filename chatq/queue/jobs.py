@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from rq.defaults import DEFAULT_RESULT_TTL
-from rq.exceptions import DeserializationError
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
 from rq.queue import Queue
 
@@ -57,8 +57,15 @@ class ChatqJob(Job):
         super().__init__(id, connection=connection, serializer=JsonSerializer)
 
     def restore(self, raw_data: Any) -> Any:
-        """Take the job's properties from Redis; stored webhooks are dropped, chatq registers none."""
-        result = super().restore(raw_data)
+        """Take the job's properties from Redis; stored webhooks are dropped, chatq registers none.
+
+        Raises:
+            NoSuchJobError: what is stored is no job; RQ's readers go on without it.
+        """
+        try:
+            result = super().restore(raw_data)
+        except (ValueError, AssertionError) as error:  # what RQ's conversions raise
+            raise NoSuchJobError(f"Job {self.id} cannot be read: {error}") from None
         self.webhooks = []
         return result
 

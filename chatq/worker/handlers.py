@@ -125,7 +125,8 @@ class HandlerWorker(Worker):
     def _run_job(self, job_id: str) -> None:
         try:
             job = cast("ChatqJob", ChatqJob.fetch(job_id, connection=self.connection))
-        except NoSuchJobError:
+        except NoSuchJobError as error:
+            log.warning("job not found, or not readable", job_id=job_id, reason=str(error))
             return
         if job.get_status(refresh=False) not in (JobStatus.QUEUED, JobStatus.STARTED):
             return
