@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError
 from redis.retry import Retry
 
 from chatq.errors import BadSetting, RedisUnavailable, RedisUnfit
@@ -28,11 +28,20 @@ def find_redis(settings: Settings) -> str:
 
 
 def recorded_url(data_dir: Path) -> str | None:
-    """Return the URL of the embedded server of this data directory, or None if there never was one."""
+    """Return the URL of the embedded server of this data directory, or None if there never was one.
+
+    Raises:
+        BadSetting: the directory, or the file in it, cannot be read.
+    """
+    record = data_dir / RECORD
     try:
-        return (data_dir / RECORD).read_text().strip() or None
+        return record.read_text("utf-8").strip() or None
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise BadSetting(f"CHATQ_DATA_DIR: {str(record)!r} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadSetting(f"CHATQ_DATA_DIR: {str(record)!r} does not hold a URL.") from None
 
 
 def connect(url: str, *, timeout: float | None = 5.0) -> redis.Redis:
@@ -48,7 +57,7 @@ def connect(url: str, *, timeout: float | None = 5.0) -> redis.Redis:
     # A unix socket knows no keepalive, and redis-py no such argument for it.
     network: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
     try:
-        return redis.Redis.from_url(
+        client = redis.Redis.from_url(
             url,
             protocol=2,
             socket_timeout=timeout,
@@ -57,8 +66,11 @@ def connect(url: str, *, timeout: float | None = 5.0) -> redis.Redis:
             retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
             **network,
         )
-    except ValueError as error:
+        # Made for the sake of its arguments, some of which stand in the URL; it does not connect.
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+    except (ValueError, TypeError, redis.RedisError) as error:
         raise BadSetting(f"REDIS_URL: {without_password(url)!r} is no Redis URL: {error}") from None
+    return client
 
 
 def as_text(value: bytes | str | None) -> str:
@@ -72,7 +84,8 @@ def translated(url: str = "") -> Iterator[None]:
 
     Raises:
         RedisUnavailable: no answer, or not in time, or the server is still loading.
-        RedisUnfit: it answers, but refuses: password, permission, read-only replica, out of memory.
+        RedisUnfit: it answers, but refuses: password, permission, read-only replica, out of memory; or what answers is
+            no Redis.
     """
     where = f" at {without_password(url)}" if url else ""
     try:
@@ -83,5 +96,7 @@ def translated(url: str = "") -> Iterator[None]:
         raise RedisUnfit(f"Redis{where} refuses to write: {error}") from error
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         raise RedisUnavailable(f"Redis{where} does not answer: {error}") from error
-    except redis.ResponseError as error:
+    except InvalidResponse as error:
+        raise RedisUnfit(f"What answers{where} is no Redis: {error}") from error
+    except redis.RedisError as error:
         raise RedisUnfit(f"Redis{where} refuses: {error}") from error

@@ -9,11 +9,12 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?")
 _PASSWORD_IN_QUERY = re.compile(r"([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 _NO_PORT = re.compile(r"^(\[[^\]]*\]|[^:/?#\[]*):(?![0-9]*([/?#]|$))[^/?#]*")
+_REDIS_PARAMETERS = "db|username|password|client_name"
 _ENCODE = "in a user name or password, write all but letters and digits percent-encoded"
 
 
@@ -89,14 +90,17 @@ def redis_url(url: str) -> str:
     parts = _split(url)
     if parts.scheme in {"redis+sentinel", "redis+cluster"}:
         raise ValueError(f"{parts.scheme}:// is not supported; name one server, redis://host:6379/0")
+    if parts.scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("a URL that begins with redis://, rediss:// or unix:// is needed")
     if parts.scheme == "unix":
         if not parts.path.startswith("/") or parts.path == "/":
             raise ValueError("the absolute path of a socket is needed, unix:///run/valkey.sock")
-        return url
-    if parts.scheme not in {"redis", "rediss"}:
-        raise ValueError("a URL that begins with redis://, rediss:// or unix:// is needed")
-    if not re.fullmatch(r"(/[0-9]{0,6})?", parts.path):
+    elif not re.fullmatch(r"(/[0-9]{0,6})?", parts.path):
         raise ValueError("after the host only the number of a database may stand, redis://localhost:6379/0")
+    # redis-py would take any other for an argument of its own, and with it chatq's timeouts and encoding away.
+    allowed = _REDIS_PARAMETERS + ("|ssl_[a-z_]+" if parts.scheme == "rediss" else "")
+    if not all(re.fullmatch(allowed, name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError("behind '?' only db, username, password and client_name may stand, and ssl_... with rediss://")
     return url
 
 
