@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
+from threading import Event
 from typing import Any
 
 PATIENCE = 60.0
@@ -44,14 +45,12 @@ class Client:
         self._ports = ports
         self._at = 0
         self._connection: HTTPConnection | None = None
+        self._given_up = Event()
         self.unanswered = 0
         """How often there was no answer."""
 
-    def ask(self, request: Request, give_up: Callable[[], bool] = lambda: False) -> Answer | None:
-        """Send a request until it is answered; None if ``give_up`` says so before.
-
-        503 is no answer: it may be done, or not.
-        """
+    def ask(self, request: Request) -> Answer:
+        """Send a request until it is answered. 503 is no answer: it may be done, or not."""
         deadline = time.monotonic() + PATIENCE
         tries = 0
         while True:
@@ -65,11 +64,13 @@ class Client:
             self.unanswered += 1
             self.close()
             self._at += 1
-            if give_up():
-                return None
             assert time.monotonic() < deadline, f"no answer within {PATIENCE} s to {request}; the last was {document}"
             # As any client would: not at once, or it would only add to the trouble.
-            time.sleep(PAUSE)
+            assert not self._given_up.wait(PAUSE), f"nobody waits any more for the answer to {request}"
+
+    def give_up(self) -> None:
+        """Wait for no answer any more."""
+        self._given_up.set()
 
     def move(self) -> None:
         """Use another API for the next request."""

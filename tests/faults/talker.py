@@ -123,7 +123,6 @@ class Talker:
     def _answer(self, request: Request) -> Answer:
         asked = timestamp()
         answer = self.client.ask(request)
-        assert answer is not None
         self.journal.append(f"{asked} {request} {timestamp()} {answer}")
         return answer
 

@@ -60,6 +60,7 @@ def test_whatever_is_killed_nothing_is_lost_doubled_or_out_of_order(
         for enough in (chaos_ends, talkers_end, watchers_end):
             enough.set()
         for talker in talkers:
+            talker.client.give_up()
             path = system.directory / f"{talker.transcript.conversation}.journal"
             path.write_text("\n".join(talker.journal))
     # And everything that was accepted is there once, in order, and was seen once, in order

@@ -26,7 +26,7 @@ def test_jobs_keep_their_order_though_redis_learns_the_script_between_them(valke
 
     submitting = Task(submit)
     submitting.start()
-    with closing(connect(valkey.url)) as client:
+    with closing(splitter), closing(connect(valkey.url)) as client:
         until(splitter.held.is_set, what="the network in the middle")
         # When somebody else tells Redis the script between them
         client.script_load(source("enqueue"))
@@ -35,4 +35,3 @@ def test_jobs_keep_their_order_though_redis_learns_the_script_between_them(valke
         raise_faults([submitting])
         # Then they are in order
         assert client.lrange(keys.queue(keys.lane_name(0)), 0, -1) == [job.job_id.encode() for job in jobs]
-    splitter.close()
