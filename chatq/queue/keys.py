@@ -70,6 +70,11 @@ def epoch(lane: int) -> str:
     return f"{CHATQ}:lane:{lane}:epoch"
 
 
+def finished(lane: int) -> str:
+    """Return the key of the name of a lane's last finish, by which one that is sent twice is recognised."""
+    return f"{CHATQ}:lane:{lane}:finished"
+
+
 def conversation_channel(conversation_id: str) -> str:
     """Return the pub/sub channel of a conversation's events."""
     return f"{CHATQ}:conversation:{conversation_id}"

@@ -118,7 +118,8 @@ class Lanes:
         the lane is another worker's by now: what was published is true all the same, nothing else changed.
         """
         name = keys.lane_name(held.lane)
-        arguments: list[Argument] = [self._token, timestamp(), f"{finish.seconds:.6f}", len(finish.done), *finish.done]
+        arguments: list[Argument] = [self._token, timestamp(), f"{finish.seconds:.6f}", uuid4().hex]
+        arguments += [len(finish.done), *finish.done]
         for ended in finish.ended:
             extra = ended.attempts if ended.fate == "retry" else ended.message_id
             trace = zlib.compress(ended.trace.encode())
@@ -144,6 +145,7 @@ class Lanes:
                         keys.queue(name),
                         keys.ENDED,
                         f"{keys.RQ}:results:",
+                        keys.finished(held.lane),
                     ],
                     arguments,
                 )

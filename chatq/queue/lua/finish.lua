@@ -3,8 +3,9 @@
 -- KEYS  1 lease    2 claims    3 started registry    4 failed registry    5 scheduled registry
 --       6 job hashes, prefix   7 memory of client ids, prefix   8 the worker's RQ hash
 --       9 deferred registry    10 the messages that jobs wait behind    11 the lane's list
---       12 count of all jobs that ever ended    13 RQ's streams of results, prefix
--- ARGV  1 token    2 now, RFC 3339    3 seconds that this batch took    4 how many jobs are done
+--       12 count of all jobs that ever ended    13 RQ's streams of results, prefix    14 the lane's last finish
+-- ARGV  1 token    2 now, RFC 3339    3 seconds that this batch took    4 name of this finish
+--       5 how many jobs are done
 --       then the ids of the done jobs, then for each other job six: id, fate, and
 --       'failed': traceback (as RQ keeps it), second until which it is kept, id of its message or ''
 --       'retry':  traceback, second at which it is due, attempts so far
@@ -21,6 +22,13 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
 
+-- Sent once more because its answer was lost, this meets the claims, and the new jobs, that the first time was
+-- followed by.
+if redis.call('GET', KEYS[14]) == ARGV[4] then
+  return 1
+end
+redis.call('SET', KEYS[14], ARGV[4], 'EX', 3600)
+
 local function remember_again(message)
   if message ~= '' then
     local key = KEYS[7] .. message
@@ -31,10 +39,11 @@ local function remember_again(message)
   end
 end
 
-local done = tonumber(ARGV[4])
-for at = 5, 4 + done, 1000 do
+local done = tonumber(ARGV[5])
+local first, last = 6, 5 + done
+for at = first, last, 1000 do
   local hashes, executions = {}, {}
-  for i = at, math.min(at + 999, 4 + done) do
+  for i = at, math.min(at + 999, last) do
     hashes[#hashes + 1] = KEYS[6] .. ARGV[i]
     hashes[#hashes + 1] = KEYS[13] .. ARGV[i]
     executions[#executions + 1] = ARGV[i] .. ':lane'
@@ -45,7 +54,7 @@ end
 
 local ended, failures = done, 0
 local over = {}
-for at = 5 + done, #ARGV, 6 do
+for at = last + 1, #ARGV, 6 do
   local id, fate, trace, when, extra = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local key = KEYS[6] .. id
   redis.call('ZREM', KEYS[3], id .. ':lane')
@@ -79,17 +88,15 @@ for at = 5 + done, #ARGV, 6 do
   end
 end
 
--- Only what ended here: sent once more because its answer was lost, this script meets the claims that the first
--- time was followed by.
-for i = 5, 4 + done do
+for i = first, last do
   redis.call('LREM', KEYS[2], 1, ARGV[i])
 end
-for at = 5 + done, #ARGV, 6 do
+for at = last + 1, #ARGV, 6 do
   redis.call('LREM', KEYS[2], 1, ARGV[at])
 end
 
 if redis.call('EXISTS', KEYS[10]) == 1 then
-  for i = 5, 4 + done do
+  for i = first, last do
     release_behind(KEYS[10], ARGV[i], KEYS[6], KEYS[9], KEYS[11])
   end
   for _, id in ipairs(over) do
