@@ -42,7 +42,7 @@ class HandlerWorker(Worker):
     """An RQ worker that claims before it runs, and runs registered handlers only."""
 
     def __init__(self, client: redis.Redis, waiting: redis.Redis, queues: list[str], name: str) -> None:
-        """Take ready clients; ``waiting`` has no timeout and is used to wait for jobs alone."""
+        """Take ready clients; ``waiting`` waits longer than usual for answers, and for jobs alone."""
         super().__init__(
             [handler_queue(client, queue) for queue in queues],
             name=name,

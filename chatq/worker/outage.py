@@ -43,10 +43,10 @@ class Survivor:
         try:
             answer = action()
         except (redis.RedisError, OSError) as error:
-            self._outlast("Redis", str(error), self._client.ping)
+            self._outlast("Redis", str(error), self._ask_redis)
             return False
         except RedisError as error:
-            self._outlast("Redis", error.detail, self._client.ping)
+            self._outlast("Redis", error.detail, self._ask_redis)
             return False
         except DatabaseError as error:
             engine = self._engine
@@ -54,6 +54,11 @@ class Survivor:
             return False
         self._pause = 0.0
         return answer
+
+    def _ask_redis(self) -> None:
+        # Over a new connection: a network that swallows packets without a word leaves all old ones deaf.
+        self._client.connection_pool.disconnect()
+        self._client.ping()
 
     def _outlast(self, what: str, why: str, probe: Callable[[], object]) -> None:
         log.error("outage", of=what, reason=why)

@@ -21,7 +21,7 @@ from chatq.worker.presence import Presence, new_name
 from chatq.worker.signals import StopSignal
 
 DOORBELL_SECONDS = IDLE_SECONDS + 5.0
-"""How long the answer to a wait for the doorbell may take before Redis counts as away."""
+"""How long the answer to a wait for the doorbell, or for a handler's job, may take before Redis counts as away."""
 
 
 def run_messages(
@@ -57,7 +57,8 @@ def run_handlers(url: str, *, burst: bool = False) -> None:
     stop = StopSignal()
     stop.install()
     queues = [keys.HANDLERS, *(queue for queue in REGISTRY.queues() if queue != keys.HANDLERS)]
-    HandlerWorker(connect(url), connect(url, timeout=None), queues, new_name("handlers")).run(stop, burst=burst)
+    waiting = connect(url, timeout=DOORBELL_SECONDS)
+    HandlerWorker(connect(url), waiting, queues, new_name("handlers")).run(stop, burst=burst)
 
 
 def load_handlers(module: str) -> None:

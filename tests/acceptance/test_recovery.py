@@ -1,0 +1,50 @@
+"""A network that swallows everything without a word: what neither end of a connection ever notices by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatq.queue.handler_jobs import enqueue_handler_job
+from tests.parts.command import Chatq
+from tests.parts.installation import Installation
+from tests.parts.proxy import Proxy
+from tests.parts.valkey import Valkey
+from tests.parts.waiting import until
+
+HANDLERS = """
+from pathlib import Path
+from chatq import handler
+
+@handler("leaveAMark")
+def leave_a_mark(path):
+    Path(path).touch()
+"""
+
+
+@pytest.fixture
+def proxy(short_path: Path, valkey: Valkey) -> Iterator[Proxy]:
+    proxy = Proxy(short_path / "proxy.sock", valkey.socket)
+    yield proxy
+    proxy.close()
+
+
+def test_workers_that_a_dead_connection_left_deaf_find_their_way_back(
+    chatq: Chatq, valkey: Valkey, proxy: Proxy, sqlite_url: str, tmp_path: Path
+) -> None:
+    # Given idle workers behind a network, and an edge that needs none
+    (tmp_path / "marks.py").write_text(HANDLERS)
+    installation = Installation(chatq, valkey.url, sqlite_url)
+    messages = installation.start_worker(env={"REDIS_URL": proxy.url})
+    handlers = installation.start_handlers("marks", env={"REDIS_URL": proxy.url})
+    # When the network swallows whatever comes over their connections, and jobs come
+    proxy.go_deaf()
+    installation.send("hello")
+    enqueue_handler_job(installation.redis, "leaveAMark", {"path": str(tmp_path / "mark")})
+    # Then the workers notice, connect anew and do them
+    installation.wait_for_contents(["hello"], seconds=30)
+    until((tmp_path / "mark").exists, 30)
+    assert (messages.terminate(), handlers.terminate()) == (0, 0)
+    installation.engine.dispose()
