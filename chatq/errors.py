@@ -191,12 +191,6 @@ class UnknownMessage(NotFound):
     code = "unknown-message"
 
 
-class UnknownConversation(NotFound):
-    """There is no conversation with this id."""
-
-    code = "unknown-conversation"
-
-
 class UnknownJob(NotFound):
     """There is no job with this id; finished message jobs are not kept."""
 
@@ -208,13 +202,6 @@ class MessageDeleted(RequestRefused):
 
     status = 409
     code = "message-deleted"
-
-
-class Conflict(RequestRefused):
-    """Something with this id exists already, and belongs to somebody else."""
-
-    status = 409
-    code = "conflict"
 
 
 class MethodNotAllowed(RequestRefused):

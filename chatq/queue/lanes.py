@@ -166,16 +166,12 @@ class Lanes:
 
     def give_back(self, held: Held) -> None:
         """Put the claimed jobs back at the head of their lane, in order, and let the lane go."""
-        run(self._client, "give_back", [keys.DOORBELL], [self._token, keys.RQ, keys.CHATQ, held.lane])
+        run(self._client, "give_back", [], [self._token, keys.RQ, keys.CHATQ, held.lane])
         held.claims = []
 
     def wait(self, client: redis.Redis, seconds: float) -> None:
         """Wait until the doorbell rings, ``seconds`` at most. ``client`` must not time out before."""
         client.blpop([keys.DOORBELL], timeout=seconds)
-
-    def ring(self) -> None:
-        """Wake an idle worker."""
-        self._client.rpush(keys.DOORBELL, "1")
 
     def _claim_more(self, held: Held, batch: int) -> tuple[Sequence[str], Sequence[Argument]]:
         turn_over = time.monotonic() - held.since > TURN_SECONDS

@@ -106,11 +106,6 @@ def create_app(services: Services) -> App:
     return App(services)
 
 
-def drain(app: App) -> None:
-    """Tell every socket to reconnect elsewhere; does not wait."""
-    app.hub.drain()
-
-
 def _adding(headers: list[Header], start_response: StartResponse) -> StartResponse:
     def start(status: str, own: list[Header], exc_info: Any = None, /) -> Any:
         return start_response(status, own + headers, exc_info)

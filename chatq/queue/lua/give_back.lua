@@ -1,6 +1,5 @@
 -- Puts a lane's claims back at its head, in order, and lets the lane go; nothing counts as an attempt.
 --
--- KEYS  1 doorbell
 -- ARGV  1 token    2 RQ's prefix    3 chatq's prefix    4 the lane
 -- Returns how many were put back; -1 if the lane is another worker's.
 
