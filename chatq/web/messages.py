@@ -8,7 +8,7 @@ import msgspec
 from flask import request
 
 from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
-from chatq.domain.messages import Content, check_size, max_document_bytes
+from chatq.domain.messages import DEVELOPMENT_USER, Content, check_size, max_document_bytes
 from chatq.domain.wire import Wire, convert, decode, parse
 from chatq.errors import FieldProblem, Forbidden, InvalidFields, MessageDeleted
 from chatq.web.answers import Answer, json_answer
@@ -16,7 +16,6 @@ from chatq.web.finding import Known, find
 from chatq.web.intake import Intake, accepted_answer
 from chatq.web.requests import (
     KEY_HEADER,
-    NOBODY,
     USER_HEADER,
     Environ,
     caller,
@@ -73,7 +72,7 @@ class Messages:
         check_message_id(message_id)
         environ = request.environ
         change = read_change(parse(read_body(environ, self._max_body)))
-        user, key = caller(environ) or NOBODY, idempotency_key(environ)
+        user, key = caller(environ) or DEVELOPMENT_USER, idempotency_key(environ)
         if isinstance(change, NewContent):
             check_size(change.content, None, self._max_content)
         known = self._existing(message_id)
@@ -137,7 +136,7 @@ def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, user: str | 
 def _fill_sender(job: SendMessage, user: str | None) -> None:
     data = job.message_data
     if data.sender_id is None:
-        data.sender_id = user or NOBODY
+        data.sender_id = user or DEVELOPMENT_USER
     elif user is not None and user != data.sender_id:
         raise Forbidden(f"{USER_HEADER} is {user!r}, who may not send as {data.sender_id!r}.")
 

@@ -13,13 +13,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
 from socket import socket
-from typing import Any
 
 from gunicorn.util import http_date
 
 from chatq.web.answers import Answer
-
-Environ = dict[str, Any]
+from chatq.web.requests import Environ
 
 PEEK_BYTES = 65536
 """How much of a request is looked at: what is longer is not plain."""

@@ -26,8 +26,6 @@ USER_HEADER = "X-Chatq-User"
 KEY_HEADER = "Idempotency-Key"
 BODY_SECONDS = 20.0
 """How long a request's body may make no progress."""
-NOBODY = "dev"
-"""Who sends a request of development mode that names nobody."""
 
 _CLIENT_ID = "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ -"
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
 from chatq.errors import OriginRefused
 from chatq.settings import Settings
 from chatq.web.answers import Answer, Header, status_line
-
-Environ = dict[str, Any]
+from chatq.web.requests import Environ
 
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
