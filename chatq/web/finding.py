@@ -1,4 +1,4 @@
-"""What is known of a message or a job, wherever it is: in the database, or still in Redis."""
+"""What is known of a message, wherever it is: in the database, or still in Redis."""
 
 from __future__ import annotations
 
