@@ -132,8 +132,10 @@ class ChatqJob(Job):
 
     @property
     def failure_callback(self) -> Callable[..., Any] | None:
-        """The registered failure callback that the job names, or None."""
-        return REGISTRY.callback(self._failure_callback_name) if self._failure_callback_name else None
+        """The registered failure callback that the job names; None too while RQ, that calls it, will try again."""
+        if not self._failure_callback_name or self.should_retry:
+            return None
+        return REGISTRY.callback(self._failure_callback_name)
 
     @property
     def stopped_callback(self) -> Callable[..., Any] | None:

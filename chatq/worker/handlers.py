@@ -16,7 +16,7 @@ from typing import Any, cast
 import redis
 import structlog
 from rq import Worker
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.queue import Queue
 
@@ -173,5 +173,6 @@ class HandlerWorker(Worker):
 def _state(job: ChatqJob) -> str:
     try:
         return str(job.get_status(refresh=True).value)
-    except NoSuchJobError:
+    except InvalidJobOperation:
+        # It is gone from Redis, as a job is whose result nobody wants.
         return "finished"

@@ -80,13 +80,15 @@ def load_handlers(module: str) -> None:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise BadUsage(f"--app {module}: there is no module {error.name!r} here or installed.") from None
         raise BadUsage(f"--app {module}: it imports {error.name!r}, which is not installed.") from error
-    except Exception as error:  # a user's module may fail in any way; the place is what helps
+    except (Exception, SystemExit) as error:  # a user's module may fail in any way; the place is what helps
         raise BadUsage(f"--app {module}: importing it failed: {_where(error)}") from error
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
+    """Return on one line what was raised, and where."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})" if trace else ""
-    return f"{type(error).__name__}: {error}{place}"
+    [what, *_] = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {what}{place}"

@@ -11,7 +11,10 @@ for _, worker in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     for _, id in ipairs(redis.call('LRANGE', claims, 0, -1)) do
       local key = ARGV[1] .. ':job:' .. id
       local job = redis.call('HMGET', key, 'status', 'origin')
-      if (job[1] == 'started' or job[1] == 'queued') and job[2] then
+      -- RQ calls a job scheduled a moment before it schedules the next attempt.
+      local unscheduled = job[1] == 'scheduled' and job[2]
+        and not redis.call('ZSCORE', ARGV[1] .. ':scheduled:' .. job[2], id)
+      if (job[1] == 'started' or job[1] == 'queued' or unscheduled) and job[2] then
         -- RQ would take the dead execution's entry for a sign that the next one was abandoned.
         local started = ARGV[1] .. ':wip:' .. job[2]
         for _, entry in ipairs(redis.call('ZRANGE', started, 0, -1)) do
