@@ -37,9 +37,9 @@ class Services:
         pressure = Pressure(self.settings.lanes, self.settings.max_queue_depth)
         return Edge(connect(self.redis_url), self.durability, pressure)
 
-    def blocking_redis(self) -> Redis:
-        """Return a client of its own that waits for answers as long as it takes."""
-        return connect(self.redis_url, timeout=None)
+    def bus_redis(self) -> Redis:
+        """Return a client of its own for the bus, which brings along how long it waits for each message."""
+        return connect(self.redis_url)
 
 
 def build(settings: Settings) -> Services:
@@ -80,6 +80,17 @@ def check(services: Services) -> None:
     """
     check_redis(services)
     schema.check(services.engine)
+    check_belonging(services)
+
+
+def check_belonging(services: Services) -> None:
+    """Check that Redis and the database belong together, and record it in a Redis that knows of none.
+
+    Raises:
+        RedisError: Redis cannot be used.
+        DatabaseError: the database cannot be used, or Redis belongs to another one.
+        BadSetting: Redis has another number of lanes.
+    """
     database = without_password(services.settings.database_url)
     check_installation(services.redis, installation_id(services.engine), database)
     check_lanes(services.redis, services.settings.lanes)

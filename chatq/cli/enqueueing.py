@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from chatq.cli.compose import Services, build, check_redis
-from chatq.domain.jobs import MESSAGE_JOBS, SendMessage, function_name
+from chatq.domain.jobs import MESSAGE_FUNCTIONS, MESSAGE_JOBS, NAMES, SendMessage, function_name
 from chatq.domain.wire import encode
 from chatq.errors import BadUsage, ExitCode, RedisError, RequestRefused
 from chatq.queue import keys
@@ -45,9 +45,11 @@ class Enqueueing:
             BadSetting: Redis has another number of lanes.
         """
         try:
-            function_name(name)
+            # `send_message` is `sendMessage`: both are the one function.
+            kind = MESSAGE_FUNCTIONS.get(function_name(name))
         except RequestRefused as error:
             raise BadUsage(error.detail) from None
+        name = NAMES[kind] if kind else name
         settings = load({"CHATQ_DATA_DIR": data_dir})
         services = build(settings)
         run = cls(name, services, wait=wait, json=json)
@@ -112,6 +114,7 @@ class Enqueueing:
                 settings.max_content_bytes,
                 on_reject=lambda number, reason: self._say(f"{path}:{number}: {reason}"),
                 on_progress=advance,
+                on_wait=lambda reason: self._say(f"Waiting for room: {reason}"),
             )
         except RedisError:
             self._say(f"{path} was not fed to its end. Feed it again: what was accepted counts as duplicate then.")

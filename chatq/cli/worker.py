@@ -57,16 +57,21 @@ def worker(
 
 def _work(chosen: Settings, kind: Kind, burst: bool, app: str | None) -> None:
     """Do one kind of jobs in this process."""
+    from functools import partial
+
+    from chatq.cli.compose import check_belonging
     from chatq.cli.roles import prepare
     from chatq.supervise.heartbeat import take_over
     from chatq.worker.run import load_handlers, run_handlers, run_messages
 
     give_sign = take_over(os.environ)
-    if app is not None:
+    # Users' code never runs in the process that serves lanes.
+    if app is not None and kind == "handlers":
         load_handlers(app)
     services = prepare(chosen, "worker" if kind == "messages" else "handlers")
     if kind == "messages":
-        run_messages(services.redis_url, services.engine, chosen.lanes, burst=burst, give_sign=give_sign)
+        check = partial(check_belonging, services)
+        run_messages(services.redis_url, services.engine, chosen.lanes, check, burst=burst, give_sign=give_sign)
     else:
         run_handlers(services.redis_url, burst=burst)
 
@@ -78,7 +83,7 @@ def _supervise(chosen: Settings, processes: int, only: Kind | None, burst: bool,
     from chatq import logs
     from chatq.supervise.death import PASSED_ON, Restarts
     from chatq.supervise.loop import supervise_plain
-    from chatq.supervise.role import Role, chatq_command
+    from chatq.supervise.role import HANDLER_GRACE, Role, chatq_command
     from chatq.supervise.watchdog import hang_timeout
 
     logs.configure(chosen)
@@ -94,6 +99,7 @@ def _supervise(chosen: Settings, processes: int, only: Kind | None, burst: bool,
             {"CHATQ_LOG_FORMAT": chosen.log_format},
             may_end=burst,
             timeout=hang_timeout(chosen) if kind == "messages" else None,
+            grace=10.0 if kind == "messages" else HANDLER_GRACE,
         )
         for number, kind in enumerate(kinds, 1)
     ]

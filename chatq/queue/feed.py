@@ -112,6 +112,7 @@ def feed_messages(
     *,
     on_reject: Callable[[int, str], None],
     on_progress: Callable[[Line], None],
+    on_wait: Callable[[str], None],
 ) -> Tally:
     """Enqueue a message job for each line, in order, and return what became of the lines.
 
@@ -126,7 +127,7 @@ def feed_messages(
     batch: list[tuple[int, QueuedJob]] = []
 
     def flush() -> None:
-        outcomes = _submit(edge, [job for _, job in batch])
+        outcomes = _submit(edge, [job for _, job in batch], on_wait)
         for (number, job), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, ChatqError):
                 tally.rejected += 1
@@ -155,12 +156,16 @@ def feed_messages(
     return tally
 
 
-def _submit(edge: Edge, jobs: list[QueuedJob]) -> list[Accepted | ChatqError]:
+def _submit(edge: Edge, jobs: list[QueuedJob], on_wait: Callable[[str], None]) -> list[Accepted | ChatqError]:
     """Submit jobs, as soon as the queue has room for them."""
+    waits = False
     while True:
         try:
             return edge.submit_many(jobs)
         except Overloaded as error:
+            if not waits:
+                waits = True
+                on_wait(error.detail)
             time.sleep(min(error.retry_after, MAX_PAUSE_SECONDS))
 
 

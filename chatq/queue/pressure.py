@@ -18,7 +18,8 @@ SAMPLE_SECONDS = 0.25
 MAX_AGE_SECONDS = 3600.0
 """Age of the oldest waiting job at which nobody seems to work any more."""
 MEMORY_SHARE = 0.9
-"""Part of Redis's ``maxmemory``: once it is exhausted, jobs cannot even be taken out any more."""
+"""Part of Redis's ``maxmemory``, or else of its machine's memory, at which new work is refused: once it is exhausted,
+jobs cannot even be taken out any more."""
 RETRY_SECONDS = (1, 60)
 
 
@@ -60,7 +61,8 @@ class Pressure:
         """Take the answers to :meth:`commands`."""
         (depth, oldest, ended), memory = answers
         now, before = self._clock(), self._sample
-        limit = int(memory.get("maxmemory", 0))
+        # A server without a limit of its own has the machine's.
+        limit = int(memory.get("maxmemory", 0)) or int(memory.get("total_system_memory", 0))
         share = int(memory.get("used_memory", 0)) / limit if limit else 0.0
         waited = max(0.0, time.time() - seconds(oldest.decode())) if oldest else 0.0
         self._added = 0
@@ -87,7 +89,7 @@ class Pressure:
             )
         if sample.memory_share >= MEMORY_SHARE:
             raise Overloaded(
-                f"Redis uses {sample.memory_share:.0%} of its maxmemory; new work stops at {MEMORY_SHARE:.0%}.",
+                f"Redis uses {sample.memory_share:.0%} of its memory; new work stops at {MEMORY_SHARE:.0%}.",
                 self._time_for(sample.depth / 10),
             )
         if sample.oldest_seconds >= MAX_AGE_SECONDS:

@@ -70,7 +70,7 @@ def apply_batch(
             return transaction.bisect(works)
 
 
-def apply_suspects(
+def apply_suspect(
     engine: Engine,
     lane: int,
     epoch: int,
@@ -79,9 +79,7 @@ def apply_suspects(
     refused: Sequence[Row] = (),
     find_waiting: FindWaiting = nobody_waits,
 ) -> list[Outcome]:
-    """Do what :func:`apply_batch` does where some job, again and again, looks like an outage.
-
-    Each half is committed by itself, so that a job that takes its connection down is found.
+    """Do what :func:`apply_batch` does with one job that may look like an outage: then it is the job that failed.
 
     Raises:
         LaneLost: another worker has taken the lane over.
@@ -91,14 +89,10 @@ def apply_suspects(
         return apply_batch(engine, lane, epoch, works, refused=refused, find_waiting=find_waiting)
     except DatabaseUnavailable as error:
         ping(engine)
-        if len(works) <= 1:
-            outcomes = [Outcome(failure=error.detail if work.last_attempt else None, error=error) for work in works]
-            with _Step(engine, lane, epoch, find_waiting).transaction(works, refused) as transaction:
-                transaction.note(works, outcomes)
-            return outcomes
-    middle = len(works) // 2
-    first = apply_suspects(engine, lane, epoch, works[:middle], refused=refused, find_waiting=find_waiting)
-    return first + apply_suspects(engine, lane, epoch, works[middle:], find_waiting=find_waiting)
+        outcomes = [Outcome(failure=error.detail if work.last_attempt else None, error=error) for work in works]
+        with _Step(engine, lane, epoch, find_waiting).transaction(works, refused) as transaction:
+            transaction.note(works, outcomes)
+        return outcomes
 
 
 @dataclass(frozen=True, slots=True)

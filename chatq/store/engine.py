@@ -130,7 +130,10 @@ def is_outage(error: DBAPIError) -> bool:
     if error.connection_invalidated or isinstance(cause, _REFUSALS):
         return True
     if isinstance(cause, psycopg.errors.Error):
-        return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError) or cause.sqlstate is None
+        # What psycopg itself refuses to send, such as a NUL, has no state either.
+        ours = isinstance(cause, psycopg.DataError | psycopg.ProgrammingError | psycopg.NotSupportedError)
+        broken = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+        return broken or (cause.sqlstate is None and not ours)
     return isinstance(cause, sqlite3.OperationalError | sqlite3.InterfaceError) or type(cause) is sqlite3.DatabaseError
 
 

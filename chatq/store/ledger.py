@@ -201,7 +201,7 @@ class Ledger:
         self.new_messages[message.id] = _message_row(message)
         conversation.last_message_id = message.id
         conversation.last_message = message.content
-        conversation.last_message_at = message.created_at
+        conversation.last_message_at = message.persisted_at
         conversation.recompute = False
         member = (job.conversation_id, sender)
         # A mark that the same batch moves makes its user a member as well.

@@ -43,7 +43,7 @@ _FAILURE = (
 )
 _RESOLVED = "UPDATE failures SET resolved_at = :now WHERE job_id {listed} AND resolved_at IS NULL"
 _LAST_MESSAGE = (
-    select(messages.c.id, messages.c.content, messages.c.created_at)
+    select(messages.c.id, messages.c.content, messages.c.persisted_at)
     .where(messages.c.conversation_id == bindparam("conversation"), messages.c.deleted_at.is_(None))
     .order_by(messages.c.seq.desc())
     .limit(1)
@@ -95,7 +95,7 @@ def _recompute_last_message(connection: Connection, conversation: Conversation) 
     row = connection.execute(_LAST_MESSAGE, {"conversation": conversation.id}).one_or_none()
     conversation.last_message_id = row.id if row else None
     conversation.last_message = row.content if row else None
-    conversation.last_message_at = row.created_at if row else None
+    conversation.last_message_at = row.persisted_at if row else None
 
 
 def _row(conversation: Conversation) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import chatq
 
+HANDLER_GRACE = 190.0
+"""Grace of a process that runs handlers: a handler in hand is finished, and may take RQ's default of 180 s."""
+
 
 @dataclass(frozen=True, slots=True)
 class Role:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from chatq.errors import BadUsage
 from chatq.settings import Settings
 from chatq.supervise.readiness import ApiReadiness
-from chatq.supervise.role import Role, chatq_command
+from chatq.supervise.role import HANDLER_GRACE, Role, chatq_command
 from chatq.supervise.valkey import EmbeddedValkey
 from chatq.supervise.watchdog import hang_timeout
 
@@ -49,7 +49,7 @@ def roles(
         found.append(Role(name, command, environment, rank=WORKERS, timeout=hang_timeout(settings)))
     if workers:
         command = chatq_command("worker", "--only", "handlers", *data_dir, *(("--app", app) if app else ()))
-        found.append(Role("handlers", command, environment, rank=WORKERS))
+        found.append(Role("handlers", command, environment, rank=WORKERS, grace=HANDLER_GRACE))
     found.extend(_companion(name, command, settings) for name, command in companions)
     if settings.api_workers:
         found.append(_api(settings, environment, data_dir, insecure))

@@ -35,7 +35,7 @@ class App(Flask):
         super().__init__("chatq.web", static_folder=None)
         self.url_map.merge_slashes = False
         self.gate = Gate(services.settings)
-        self.hub = Hub(services.blocking_redis(), services.engine)
+        self.hub = Hub(services.bus_redis(), services.engine)
         intake = Intake(services)
         self._messages = Messages(services, intake)
         self.extensions["chatq.drain"] = self.hub.drain

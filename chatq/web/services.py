@@ -33,5 +33,5 @@ class Services(Protocol):
             RedisError: Redis does not answer, or cannot give the durability.
         """
 
-    def blocking_redis(self) -> Redis:
+    def bus_redis(self) -> Redis:
         """Return a client of its own that waits for answers as long as it takes."""

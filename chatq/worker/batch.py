@@ -19,7 +19,7 @@ from chatq.queue.codec import decode_job, message_id_of
 from chatq.queue.lanes import Claim, Ended, Finish, Held
 from chatq.queue.retry import MAX_ATTEMPTS, backoff
 from chatq.queue.watching import find_waiting
-from chatq.store.batch import apply_batch, apply_suspects, refusal_row
+from chatq.store.batch import apply_batch, apply_suspect, refusal_row
 from chatq.store.ledger import EXPIRED, Outcome, Row, Work
 from chatq.store.tables import MAX_JOB_ID
 
@@ -43,10 +43,10 @@ class Batch:
         for claim in held.claims:
             self._read(claim)
 
-    def work_off(self, client: redis.Redis, engine: Engine, *, suspects: bool = False) -> Finish:
+    def work_off(self, client: redis.Redis, engine: Engine, *, suspect: bool = False) -> Finish:
         """Apply the jobs, and return what is to be published and finished.
 
-        ``suspects``: some job among them looks like an outage again and again, and is to be found.
+        ``suspect``: there is one job, of a lane in which some job looks like an outage again and again.
 
         Raises:
             LaneLost: another worker has taken the lane over; nothing was changed.
@@ -54,7 +54,7 @@ class Batch:
         """
         if self._held.epoch is None:
             raise AssertionError("a lane is taken over in the database before its jobs are applied")
-        apply = apply_suspects if suspects else apply_batch
+        apply = apply_suspect if suspect else apply_batch
         outcomes = apply(
             engine,
             self._held.lane,
@@ -108,7 +108,7 @@ class Batch:
     def _end(self, work: Work, outcome: Outcome) -> None:
         attempt = self._attempts[work.job_id] + 1
         if outcome.failure == EXPIRED:
-            self._finish.ended.append(Ended(work.job_id, "gone", message_id=_remembered(work)))
+            self._finish.ended.append(Ended(work.job_id, "gone", EXPIRED, message_id=_remembered(work)))
             self._tell_sender(work, EXPIRED)
         elif outcome.failure is not None:
             log.error("job failed", job_id=work.job_id, attempt=attempt, reason=outcome.failure)

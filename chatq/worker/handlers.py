@@ -95,6 +95,10 @@ class HandlerWorker(Worker):
 
     def _step(self) -> bool:
         """Run the next job; return True if there was none."""
+        if self._horse_pid:
+            # Redis went away while a job ran: RQ let go of it, but it runs, and its own timeout ends it.
+            self.wait_for_horse()
+            self._horse_pid = 0
         self._look_around()
         lists = [key for queue in self.queues for key in (queue.key, queue.scheduled_job_registry.key)]
         claimed = self.connection.lindex(self._claims, 0) or run(

@@ -27,6 +27,9 @@ that are due, and jobs of plain RQ clients."""
 STRIKES = 3
 """After so many outages in a row, with a database that answers, the jobs themselves are suspected."""
 
+CAREFUL_JOBS = 100
+"""So many are then done one by one before jobs are taken together again."""
+
 log = structlog.get_logger("chatq.worker")
 
 
@@ -44,6 +47,8 @@ class MessageWorker:
         self._presence = presence
         self._router = Router(client, lanes.count)
         self._strikes: dict[int, int] = {}
+        self._careful: dict[int, int] = {}
+        """Lanes in which a job is suspected, with how many more must do well."""
 
     def run(self, stop: StopSignal, *, burst: bool = False) -> None:
         """Work until ``stop``, or, with ``burst``, until no job is ready."""
@@ -61,7 +66,7 @@ class MessageWorker:
     def _step(self, stop: StopSignal) -> bool:
         """Do what there is of one lane; return True if there was nothing."""
         self._presence.beat()
-        held = self._lanes.take()
+        held = self._lanes.take(self._batch)
         if self._lanes.unrouted:
             self._router.route()
         if held is None:
@@ -75,8 +80,8 @@ class MessageWorker:
             try:
                 if held.epoch is None and not self._lanes.hold(held, epoch=take_over(self._engine, held.lane)):
                     return
-                suspects = self._strikes.get(held.lane, 0) >= STRIKES
-                finish = Batch(held).work_off(self._client, self._engine, suspects=suspects)
+                suspect = held.lane in self._careful and len(held.claims) == 1
+                finish = Batch(held).work_off(self._client, self._engine, suspect=suspect)
             except LaneLost:
                 # Either another worker took over, or Redis remembered an epoch that the database has left behind.
                 if not self._lanes.hold(held):
@@ -88,11 +93,16 @@ class MessageWorker:
                 self._lanes.give_back(held)
                 self._count_strike(held.lane)
                 raise
-            self._strikes.pop(held.lane, None)
-            if not self._lanes.finish(held, finish, batch=0 if stop.stopping else BATCH):
+            self._calm_down(held.lane, well=len(finish.done) == len(held.claims))
+            if not self._lanes.finish(held, finish, batch=0 if stop.stopping else self._batch):
                 log.warning("lane lost after its jobs were committed", lane=held.lane)
                 return
             self._presence.beat()
+
+    @property
+    def _batch(self) -> int:
+        """How many jobs to claim: one at a time, so that each fits the lease, while some job is suspected."""
+        return 1 if self._careful else BATCH
 
     def _count_strike(self, lane: int) -> None:
         """Count how often a lane's batch ran into an outage that was none, as far as the database can tell."""
@@ -100,8 +110,19 @@ class MessageWorker:
             ping(self._engine)
         except DatabaseError:
             self._strikes.pop(lane, None)
-        else:
-            self._strikes[lane] = self._strikes.get(lane, 0) + 1
+            return
+        self._strikes[lane] = self._strikes.get(lane, 0) + 1
+        if self._strikes[lane] >= STRIKES:
+            log.warning("jobs are suspected and done one by one", lane=lane)
+            self._careful[lane] = CAREFUL_JOBS
+
+    def _calm_down(self, lane: int, *, well: bool) -> None:
+        """Take a lane's jobs together again once so many in a row did well."""
+        self._strikes.pop(lane, None)
+        if lane in self._careful:
+            self._careful[lane] = self._careful[lane] - 1 if well else CAREFUL_JOBS
+            if not self._careful[lane]:
+                del self._careful[lane]
 
     def _wait(self, stop: StopSignal) -> bool:
         if not stop.wait(lambda: self._lanes.wait(self._waiting, IDLE_SECONDS)):

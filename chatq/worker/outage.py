@@ -10,7 +10,7 @@ import redis
 import structlog
 from sqlalchemy import Engine
 
-from chatq.errors import ChatqError, DatabaseError, RedisError
+from chatq.errors import DatabaseError, OtherInstallation, RedisError
 from chatq.store.reads import ping
 from chatq.worker.signals import StopSignal
 
@@ -39,7 +39,11 @@ class Survivor:
         self._pause = 0.0
 
     def __call__(self, action: Callable[[], bool]) -> bool:
-        """Call ``action`` and return its answer; if something was away, say so, wait for it, return False."""
+        """Call ``action`` and return its answer; if something was away, say so, wait for it, return False.
+
+        Raises:
+            OtherInstallation: Redis belongs to another database by now; waiting does not mend that.
+        """
         try:
             answer = action()
         except (redis.RedisError, OSError) as error:
@@ -48,6 +52,8 @@ class Survivor:
         except RedisError as error:
             self._outlast("Redis", error.detail, self._ask_redis)
             return False
+        except OtherInstallation:
+            raise
         except DatabaseError as error:
             engine = self._engine
             self._outlast("database", error.detail, lambda: ping(engine) if engine is not None else None)
@@ -71,7 +77,9 @@ class Survivor:
                 # If this fails, the probe has to wait for the next turn: together they might take too long.
                 self._beat()
                 probe()
-            except (redis.RedisError, OSError, ChatqError):
+            except OtherInstallation:
+                raise
+            except (redis.RedisError, OSError, RedisError, DatabaseError):
                 continue
             log.info("back after an outage", of=what, after_seconds=round(time.monotonic() - began, 2))
             return

@@ -11,6 +11,7 @@ from uuid import uuid4
 import redis
 from rq import Worker
 from rq.worker import WorkerStatus
+from rq.worker_registration import clean_worker_registry
 
 from chatq.queue import keys
 from chatq.queue.jobs import ChatqJob, JsonSerializer
@@ -37,8 +38,20 @@ class _Entry(Worker):
 class Presence:
     """Keeps the RQ registration of a worker that has a loop of its own, and shows its supervisor that it lives."""
 
-    def __init__(self, client: redis.Redis, name: str, lanes: int, give_sign: Callable[[], None] | None = None) -> None:
-        """Take a client and what to register; ``give_sign`` shows the supervisor, if there is one, a sign of life."""
+    def __init__(
+        self,
+        client: redis.Redis,
+        name: str,
+        lanes: int,
+        check: Callable[[], None],
+        give_sign: Callable[[], None] | None = None,
+    ) -> None:
+        """Take a client and what to register.
+
+        ``check`` is called at each registration, also after Redis was emptied: it records whose Redis this is,
+        or raises. ``give_sign`` shows the supervisor, if there is one, a sign of life.
+        """
+        self._check = check
         self.name = name
         self._client = client
         self._give_sign = give_sign
@@ -49,7 +62,15 @@ class Presence:
         self._beat_at = 0.0
 
     def register(self) -> None:
-        """Enter the worker into RQ's registers."""
+        """Enter the worker into RQ's registers, and take out those that died without a word.
+
+        Raises:
+            OtherInstallation: Redis belongs to another database.
+            BadSetting: Redis has another number of lanes.
+        """
+        self._check()
+        for queue in self._worker.queues:
+            clean_worker_registry(queue)
         self._worker.register_birth()
         self._client.expire(self._worker.key, TTL_SECONDS)
         self._worker.set_state(WorkerStatus.IDLE)

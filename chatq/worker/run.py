@@ -25,7 +25,13 @@ DOORBELL_SECONDS = IDLE_SECONDS + 5.0
 
 
 def run_messages(
-    url: str, engine: Engine, lanes: int, *, burst: bool = False, give_sign: Callable[[], None] | None = None
+    url: str,
+    engine: Engine,
+    lanes: int,
+    check: Callable[[], None],
+    *,
+    burst: bool = False,
+    give_sign: Callable[[], None] | None = None,
 ) -> None:
     """Do message jobs in this process until SIGTERM, or, with ``burst``, until none is ready.
 
@@ -33,6 +39,7 @@ def run_messages(
         url: of the Redis.
         engine: of the database.
         lanes: how many lanes the installation has.
+        check: records in a Redis that was emptied whose it is; raises if it is another installation's.
         burst: end when nothing is ready.
         give_sign: shows a supervisor that this process does not hang; None if there is none.
     """
@@ -40,7 +47,7 @@ def run_messages(
     stop.install()
     client = connect(url)
     name = new_name("messages")
-    parts = Lanes(client, lanes, name), Presence(client, name, lanes, give_sign)
+    parts = Lanes(client, lanes, name), Presence(client, name, lanes, check, give_sign)
     if give_sign is not None:
         # A batch has many statements, each of which may take its time: between them the worker lives.
         event.listen(engine, "before_cursor_execute", lambda *_: give_sign())

@@ -486,7 +486,7 @@ def test_conversations_are_listed_by_newest_activity(roles: Roles) -> None:
     assert [conversation["id"] for conversation in found] == [first, second]
     assert found[0]["lastMessage"] == last
     assert (found[0]["lastSeq"], found[0]["unreadCount"], found[0]["title"]) == (2, 0, None)
-    assert found[0]["lastMessageAt"] == last["createdAt"]
+    assert found[0]["lastMessageAt"] == last["persistedAt"]
     nobody = roles.http.get("/api/conversations", headers={"X-Chatq-User": f"u-{uuid4().hex}"}).json()
     assert nobody == {"conversations": []}
 

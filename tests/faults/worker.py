@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 
 import redis
 import sqlalchemy
 from sqlalchemy import event
 
+from chatq.cli.compose import check_belonging
 from chatq.cli.roles import prepare
 from chatq.errors import ChatqError
 from chatq.queue.connection import connect
@@ -93,7 +95,7 @@ def main() -> None:
     name = new_name("messages")
     lanes = StoppableLanes(client, settings.lanes, name, orders)
     event.listen(services.engine, "commit", lanes.about_to_commit)
-    presence = Presence(client, name, settings.lanes)
+    presence = Presence(client, name, settings.lanes, partial(check_belonging, services))
     worker = MessageWorker(client, connect(services.redis_url, timeout=None), services.engine, lanes, presence)
     worker._router = StoppableRouter(client, settings.lanes, orders)
     worker.run(stop)

@@ -100,6 +100,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.model = [Lane() for _ in range(LANES)]
         self.jobs: dict[str, QueuedJob] = {}
         self.over: set[str] = set()
+        self.expired: set[str] = set()
         self.canceled: set[str] = set()
         self.first = 0
         self.suspended = False
@@ -323,6 +324,9 @@ class LaneMachine(RuleBasedStateMachine):
             assert len(everywhere) == len(set(everywhere))
         for id_ in self.over:
             assert not self.redis.exists(keys.job(id_))
+        for id_ in self.expired:
+            assert self.redis.hget(keys.job(id_), "status") in (b"canceled", "canceled")
+            assert 0 < self.redis.ttl(keys.job(id_)) <= 60
 
     def teardown(self) -> None:
         """See that everything that was accepted and not ended otherwise is done in the end, in order."""
@@ -385,7 +389,7 @@ class LaneMachine(RuleBasedStateMachine):
                 lane.failed.append(ended.job_id)
                 over.append(ended.job_id)
             elif ended.fate == "gone":
-                self.over.add(ended.job_id)
+                self.expired.add(ended.job_id)
                 over.append(ended.job_id)
             elif ended.fate == "retry":
                 lane.scheduled.append(ended.job_id)

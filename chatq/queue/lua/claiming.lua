@@ -67,14 +67,18 @@ local function give_back(lane)
   return #ids
 end
 
--- Moves the delayed jobs that are due to the end of their lane.
-local function release_due(lane, now)
-  local ids = redis.call('ZRANGEBYSCORE', lane.scheduled, '-inf', now, 'LIMIT', 0, 200)
+-- Moves the delayed jobs that are due to the end of their queue.
+local function release_scheduled(scheduled, queue, job, now)
+  local ids = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, 200)
   for _, id in ipairs(ids) do
-    redis.call('ZREM', lane.scheduled, id)
-    if redis.call('HGET', lane.job .. id, 'status') == 'scheduled' then
-      redis.call('HSET', lane.job .. id, 'status', 'queued')
-      redis.call('RPUSH', lane.queue, id)
+    redis.call('ZREM', scheduled, id)
+    if redis.call('HGET', job .. id, 'status') == 'scheduled' then
+      redis.call('HSET', job .. id, 'status', 'queued')
+      redis.call('RPUSH', queue, id)
     end
   end
+end
+
+local function release_due(lane, now)
+  release_scheduled(lane.scheduled, lane.queue, lane.job, now)
 end

@@ -16,6 +16,7 @@
 
 --@include behind
 
+local GONE_SECONDS = 60
 local RQ_FAILED = 2 -- rq.results.Result.Type
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -28,6 +29,11 @@ if redis.call('GET', KEYS[14]) == ARGV[4] then
   return 1
 end
 redis.call('SET', KEYS[14], ARGV[4], 'EX', 3600)
+
+local function add_result(id, trace)
+  local worker = string.match(KEYS[8], '[^:]*$')
+  redis.call('XADD', KEYS[13] .. id, 'MAXLEN', 10, '*', 'type', RQ_FAILED, 'worker_name', worker, 'exc_string', trace)
+end
 
 local function remember_again(message)
   if message ~= '' then
@@ -60,7 +66,11 @@ for at = last + 1, #ARGV, 6 do
   redis.call('ZREM', KEYS[3], id .. ':lane')
   if fate == 'gone' then
     ended = ended + 1
-    redis.call('UNLINK', key)
+    -- Kept for a moment, so that whoever waits for it learns that it was not done.
+    redis.call('HSET', key, 'status', 'canceled', 'exc_info', trace, 'ended_at', ARGV[2])
+    redis.call('EXPIRE', key, GONE_SECONDS)
+    add_result(id, ARGV[at + 5])
+    redis.call('EXPIRE', KEYS[13] .. id, GONE_SECONDS)
     remember_again(extra)
     over[#over + 1] = id
   elseif redis.call('EXISTS', key) == 1 then
@@ -70,10 +80,8 @@ for at = last + 1, #ARGV, 6 do
       redis.call('HSET', key, 'status', 'failed', 'exc_info', trace, 'ended_at', ARGV[2], 'number_of_retries', 0)
       redis.call('ZADD', KEYS[4], when, id)
       redis.call('EXPIREAT', key, math.floor(tonumber(when)))
-      local results = KEYS[13] .. id
-      redis.call('XADD', results, 'MAXLEN', 10, '*', 'type', RQ_FAILED, 'worker_name', string.match(KEYS[8], '[^:]*$'),
-        'exc_string', ARGV[at + 5])
-      redis.call('EXPIREAT', results, math.floor(tonumber(when)))
+      add_result(id, ARGV[at + 5])
+      redis.call('EXPIREAT', KEYS[13] .. id, math.floor(tonumber(when)))
       remember_again(extra)
       over[#over + 1] = id
     elseif fate == 'retry' then

@@ -14,6 +14,7 @@
 
 local token, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lanes, now = tonumber(ARGV[4]), tonumber(ARGV[7])
+release_scheduled(ARGV[5] .. ':scheduled:messages', KEYS[4], ARGV[5] .. ':job:', now)
 local unrouted = redis.call('LLEN', KEYS[4])
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return {-1, '', {}, 0}
