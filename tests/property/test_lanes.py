@@ -127,12 +127,14 @@ class LaneMachine(RuleBasedStateMachine):
     def enqueue_again(self, data: st.DataObject) -> None:
         job = self.jobs[data.draw(st.sampled_from(sorted(self.jobs)))]
         lane = self.model[job.lane]
-        resting = job.job_id in lane.failed or (job.job_id in self.canceled and job.job_id not in lane.claims)
+        resting = job.job_id in self.expired or job.job_id in lane.failed
+        resting = resting or (job.job_id in self.canceled and job.job_id not in lane.claims)
         if job.job_id in self.canceled and job.job_id in lane.claims:
             return
         assert self.edge.submit(job).repeat is not resting
         if resting:
             self.canceled.discard(job.job_id)
+            self.expired.discard(job.job_id)
             if job.job_id in lane.failed:
                 lane.failed.remove(job.job_id)
             lane.queue.append(job.job_id)
