@@ -19,6 +19,7 @@ from rq import Worker
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.queue import Queue
+from rq.worker import WorkerStatus
 
 from chatq.errors import UnregisteredJob
 from chatq.queue import keys
@@ -100,6 +101,10 @@ class HandlerWorker(Worker):
             self.wait_for_horse()
             self._horse_pid = 0
         self._look_around()
+        if self.connection.exists(f"{keys.RQ}:suspended"):
+            # A wait that began before may have brought a job.
+            self._put_back()
+            return True
         lists = [key for queue in self.queues for key in (queue.key, queue.scheduled_job_registry.key)]
         claimed = self.connection.lindex(self._claims, 0) or run(
             self.connection,
@@ -118,6 +123,7 @@ class HandlerWorker(Worker):
         """Stay registered, and put back the jobs of workers that died."""
         if not self.connection.exists(self.key):
             self.register_birth()  # type: ignore[no-untyped-call]  # RQ's
+            self.set_state(WorkerStatus.IDLE)
         self.heartbeat()
         # Each time: nobody would look for the claims of a worker that is missing there.
         self.connection.sadd(keys.HANDLER_WORKERS, self.name)
@@ -163,12 +169,16 @@ class HandlerWorker(Worker):
             self._waiting.connection_pool.disconnect()
         return True
 
-    def _leave(self) -> bool:
-        # A job that came while the wait was cut off goes back to the head of its queue.
+    def _put_back(self) -> None:
+        """Give a job that came and was not begun back to the head of its queue."""
         for job_id in map(as_text, self.connection.lrange(self._claims, 0, -1)):
             if origin := as_text(self.connection.hget(keys.job(job_id), "origin")):
                 self.connection.lpush(keys.queue(origin), job_id)
         self.connection.delete(self._claims)
+
+    def _leave(self) -> bool:
+        # A wait that was cut off may have brought a job.
+        self._put_back()
         self.connection.srem(keys.HANDLER_WORKERS, self.name)
         self.register_death()  # type: ignore[no-untyped-call]  # RQ's
         return True
