@@ -15,6 +15,7 @@ from tests.parts.installation import Installation
 MESSAGES = LINES - BLANK
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_real_conversations_are_stored_once_and_in_order(installation: Installation, tmp_path: Path) -> None:
     # Given a file of real conversations, in which some utterances are blank
