@@ -50,12 +50,13 @@ class Process:
         return self._process.poll() is None
 
     def freeze(self) -> None:
-        """Let the process do nothing any more."""
-        self._process.send_signal(signal.SIGSTOP)
+        """Let the process, and all that it started, do nothing any more."""
+        os.killpg(self.pid, signal.SIGSTOP)
 
     def wake(self) -> None:
-        """Let a frozen process go on."""
-        self._process.send_signal(signal.SIGCONT)
+        """Let a frozen process, and all that it started, go on; one that is dead stays so."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGCONT)
 
     def terminate(self) -> None:
         """Ask the process to end; a frozen one will see it when it wakes."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from threading import Event, RLock, Thread
@@ -84,6 +86,16 @@ class System:
         """Replace from now on every worker and API that dies."""
         self._keeper = Thread(target=self._keep)
         self._keeper.start()
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Let all workers sleep meanwhile, so that they find what comes in one batch afterwards."""
+        workers = [worker for worker in self.workers if worker.alive]
+        for worker in workers:
+            worker.freeze()
+        yield
+        for worker in workers:
+            worker.wake()
 
     def close(self) -> None:
         """Kill all workers and APIs."""

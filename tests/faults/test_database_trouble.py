@@ -49,8 +49,9 @@ def test_the_database_restarts_under_two_workers(killable_postgres_system: Syste
         worker.wait_until_ready()
         worker.order(point, Deed.FREEZE)
     rooms = feeders(system, len(points))
-    for room in rooms:
-        room.talk()
+    with system.asleep():
+        for room in rooms:
+            room.talk()
     for point, worker in zip(points, workers, strict=True):
         worker.wait_at(point)
     for room in rooms:
@@ -79,7 +80,8 @@ def test_the_answer_to_a_commit_is_lost(distant_system: System, proxy: Proxy) ->
     room.talk()
     wait_until_quiet(system, 20)
     worker.order(Point.APPLIED, Deed.FREEZE)
-    room.talk()
+    with system.asleep():
+        room.talk()
     worker.wait_at(Point.APPLIED)
     # When it is committed, and nobody says so
     proxy.lose_answer_to(b"COMMIT")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
 from random import Random
-from threading import Event
+from threading import Barrier, BrokenBarrierError, Event
 
 from tests.faults.feeder import feeders
 from tests.faults.points import Deed, Point
@@ -13,7 +14,7 @@ from tests.faults.system import System
 from tests.faults.task import Task, raise_faults
 from tests.parts.client import Client
 
-JOINERS = 4
+JOINERS, ROUNDS = 4, 100
 
 
 class Joiner:
@@ -64,7 +65,8 @@ def test_clients_join_while_lanes_are_taken_over(system: System) -> None:
         for point in (Point.PUBLISHED, Point.COMMITTED):
             # When a worker sleeps, another takes its lane over, and publishes what was published before
             worker.order(point, Deed.FREEZE)
-            room.talk()
+            with system.asleep():
+                room.talk()
             worker.wait_at(point)
             other = system.start_ready_worker()
             room.talk()
@@ -83,3 +85,62 @@ def test_clients_join_while_lanes_are_taken_over(system: System) -> None:
     raise_faults(tasks)
     assert min(joiner.joins for joiner in joiners) > 10
     check_database(system.engine, [room.transcript])
+
+
+class Guest:
+    """Joins once in each round, at about the time at which something is said, and waits until it has heard it."""
+
+    def __init__(self, client: Client, conversation: str, random: Random, start: Barrier) -> None:
+        self._client = client
+        self._conversation = conversation
+        self._random = random
+        self._start = start
+
+    def run(self) -> None:
+        """Take part in all rounds; if one fails, the others end as well."""
+        try:
+            for said in range(1, ROUNDS + 1):
+                self._start.wait(20)
+                self._hear(said)
+                self._start.wait(20)
+        except BaseException:
+            self._start.abort()
+            raise
+
+    def _hear(self, said: int) -> None:
+        # About as long as a message takes.
+        time.sleep(self._random.uniform(0, 0.01))
+        since = self._random.randrange(said)
+        self._client.say("join", conversationId=self._conversation, since=since)
+        joined = self._client.expect("joined")
+        assert joined["seq"] in (said - 1, said)
+        known = since if joined["recovered"] else joined["seq"]
+        assert self._client.seqs(said - known, timeout=5) == list(range(known + 1, said + 1))
+        self._client.say("leave", conversationId=self._conversation)
+        self._client.expect("left")
+
+
+def test_what_is_said_while_somebody_joins_is_heard(system: System) -> None:
+    api = system.start_api()
+    system.start_ready_worker()
+    (room,) = feeders(system, 1)
+    with ExitStack() as stack:
+        # Given clients that join at the same time as something is said, and then nothing more
+        start = Barrier(JOINERS + 1)
+        guests = []
+        for number in range(JOINERS):
+            client = stack.enter_context(Client(f"ws://127.0.0.1:{api.port}/ws"))
+            client.expect("hello")
+            guests.append(Guest(client, room.conversation, Random(number), start))
+        tasks = [Task(guest.run) for guest in guests]
+        for task in tasks:
+            task.start()
+        # Then they hear it
+        with suppress(BrokenBarrierError):
+            for said in range(ROUNDS):
+                start.wait(20)
+                room.send(f"said {said}")
+                start.wait(20)
+        for task in tasks:
+            task.join()
+        raise_faults(tasks)

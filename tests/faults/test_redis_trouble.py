@@ -20,7 +20,8 @@ def test_redis_dies_between_publish_and_finish(system: System) -> None:
     worker = system.start_ready_worker()
     worker.order(Point.PUBLISHED, Deed.FREEZE)
     (room,) = feeders(system, 1)
-    room.talk()
+    with system.asleep():
+        room.talk()
     worker.wait_at(Point.PUBLISHED)
     # When Redis dies, and comes back after the worker has noticed
     system.valkey.kill()
@@ -37,10 +38,12 @@ def test_redis_dies_between_publish_and_finish(system: System) -> None:
 def test_redis_hangs_longer_than_a_worker_waits_for_it(system: System) -> None:
     # Given a worker that has committed
     worker, other = system.start_ready_worker(), system.start_ready_worker()
-    other.freeze()
     worker.order(Point.COMMITTED, Deed.FREEZE)
     (room,) = feeders(system, 1)
+    other.freeze()
+    worker.freeze()
     room.talk()
+    worker.wake()
     worker.wait_at(Point.COMMITTED)
     room.talk()
     # When Redis hangs until the worker has given its finish up, and does then what it was asked to long ago
@@ -66,8 +69,9 @@ def test_redis_is_emptied_while_workers_are_in_the_middle(system: System) -> Non
         worker.wait_until_ready()
         worker.order(point, Deed.FREEZE)
     rooms = feeders(system, len(points))
-    for room in rooms:
-        room.talk()
+    with system.asleep():
+        for room in rooms:
+            room.talk()
     for point, worker in workers.items():
         worker.wait_at(point)
     for room in rooms:
@@ -117,6 +121,28 @@ def test_an_event_whose_publication_is_lost_with_redis_reaches_everybody(system:
         (1, "lost with Redis"),
         (2, "after that"),
     ]
+    check_database(system.engine, [room.transcript])
+
+
+def test_an_event_that_is_published_while_an_api_is_cut_off_from_redis_reaches_everybody(system: System) -> None:
+    # Given somebody who follows a conversation, and an event that is not published yet
+    api, worker = system.start_api(), system.start_ready_worker()
+    (room,) = feeders(system, 1)
+    with Client(f"ws://127.0.0.1:{api.port}/ws") as client:
+        client.expect("hello")
+        client.join(room.conversation)
+        worker.order(Point.COMMITTED, Deed.FREEZE)
+        room.send("hello")
+        worker.wait_at(Point.COMMITTED)
+        # When it is published before the API has found back to a Redis that died
+        api.freeze()
+        system.valkey.kill()
+        system.valkey.start()
+        worker.wake()
+        wait_until_quiet(system, 20)
+        api.wake()
+        # Then it comes all the same, and nobody has to ask for it
+        assert client.expect("newMessage")["message"]["content"] == "hello"
     check_database(system.engine, [room.transcript])
 
 

@@ -26,8 +26,9 @@ def test_a_lane_is_taken_over_from_a_worker_at_any_point(system: System, deed: D
         worker.wait_until_ready()
         worker.order(point, deed)
     rooms = feeders(system, len(points))
-    for room in rooms:
-        room.talk()
+    with system.asleep():
+        for room in rooms:
+            room.talk()
     for point, worker in workers.items():
         worker.wait_at(point)
     for room in rooms:
@@ -52,15 +53,36 @@ def test_a_lane_is_taken_over_from_a_worker_at_any_point(system: System, deed: D
     check_database(system.engine, [room.transcript for room in rooms])
 
 
+def test_a_worker_that_overslept_does_nothing_of_what_it_had_in_hand(system: System) -> None:
+    # Given a worker that sleeps with an edit in hand that changes nothing, in a lane that it has worked on before
+    worker = system.start_ready_worker()
+    (room,) = feeders(system, 1)
+    message = room.send("old")
+    wait_until_quiet(system, 20)
+    worker.order(Point.CLAIMED, Deed.FREEZE)
+    room.edit(message, "old")
+    worker.wait_at(Point.CLAIMED)
+    # When another does that one, and one that changes something
+    room.edit(message, "new")
+    system.start_ready_worker()
+    wait_until_quiet(system, 20)
+    # Then the first does not bring the old content back when it wakes: only the fence is in its way
+    worker.wake()
+    worker.wait_to_log("lane lost")
+    check_database(system.engine, [room.transcript])
+
+
 @pytest.mark.parametrize("deed", Deed)
 def test_a_lane_is_free_again_within_five_seconds(system: System, deed: Deed) -> None:
     # Given an idle worker, and one that stops with jobs in hand
     (room,) = feeders(system, 1)
     idle = system.start_ready_worker()
     worker = system.start_ready_worker()
-    idle.freeze()
     worker.order(Point.COMMITTED, deed)
+    idle.freeze()
+    worker.freeze()
     room.talk()
+    worker.wake()
     worker.wait_at(Point.COMMITTED)
     stopped = time.monotonic()
     idle.wake()
@@ -75,7 +97,8 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_has_in_hand(system: Syste
     worker = system.start_ready_worker()
     worker.order(Point.APPLIED, Deed.FREEZE)
     (room,) = feeders(system, 1)
-    room.talk()
+    with system.asleep():
+        room.talk()
     worker.wait_at(Point.APPLIED)
     room.talk()
     # When it is told to end
@@ -98,7 +121,8 @@ def test_a_writer_that_hangs_on_sqlite_holds_everybody_up_until_it_is_killed(sql
     worker = system.start_ready_worker()
     worker.order(Point.APPLIED, Deed.FREEZE)
     first, second = feeders(system, 2)
-    first.talk()
+    with system.asleep():
+        first.talk()
     worker.wait_at(Point.APPLIED)
     # When another waits for the database, and the first is killed
     other = system.start_ready_worker()
