@@ -12,6 +12,11 @@ from datetime import UTC, datetime
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 
+# Times that need no look at a calendar: of years that every database holds, on days that every month has.
+_OWN_FORM = re.compile(
+    r"[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z\Z", re.ASCII
+)
+
 
 def timestamp(seconds: float | None = None) -> str:
     """Return a time, given in seconds since the epoch (by default now), e.g. ``2026-01-02T03:04:05.678Z``."""
@@ -53,6 +58,8 @@ def normal(text: str) -> str:
     Raises:
         ValueError: ``text`` is no such time.
     """
+    if _OWN_FORM.match(text):
+        return text
     return render(moment(text))
 
 

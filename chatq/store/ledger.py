@@ -12,6 +12,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from chatq.domain.clock import normal
 from chatq.domain.events import (
     Event,
@@ -33,8 +35,7 @@ EXPIRED = "expired"
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """One job of a batch."""
 
     job_id: str
@@ -69,8 +70,7 @@ class Published:
         return str(self.row["payload"])
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of one job: events to publish, none without effect; or why it failed."""
 
     published: tuple[Published, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Select,
     Text,
     and_,
     any_,
@@ -45,14 +47,8 @@ def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Wo
     Raises:
         LaneLost: another worker has taken the lane over.
     """
-    query = (
-        select(lanes.c.epoch, events.c.job_id, events.c.conversation_id, events.c.payload, events.c.created_at)
-        .select_from(lanes.outerjoin(events, listed(connection, events.c.job_id)))
-        .where(lanes.c.lane == bindparam("lane"))
-        .with_for_update(read=True, of=lanes)
-    )
     job_ids = as_list(connection, {work.job_id for work in works})
-    rows = connection.execute(query, job_ids | {"lane": lane}).mappings().all()
+    rows = connection.execute(_fence(connection.dialect.name), job_ids | {"lane": lane}).mappings().all()
     current = rows[0]["epoch"] if rows else None
     if current != epoch:
         raise LaneLost(f"Lane {lane} was taken over: its epoch is {current}, not {epoch}.")
@@ -60,6 +56,24 @@ def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Wo
     others = {work.job_id for work in works if work.job_id in applied and _says_else(work.job, applied[work.job_id])}
     settled, failed = _find_settled(works, applied), _find_failed(connection, works, others)
     return Before({id_: applied[id_] for id_ in applied.keys() - others}, settled, failed, others)
+
+
+# The two statements of every batch are built once: building one costs as much as running it for a lone message.
+@functools.cache
+def _fence(dialect: str) -> Select[Any]:
+    return (
+        select(lanes.c.epoch, events.c.job_id, events.c.conversation_id, events.c.payload, events.c.created_at)
+        .select_from(lanes.outerjoin(events, listed(dialect, events.c.job_id)))
+        .where(lanes.c.lane == bindparam("lane"))
+        .with_for_update(read=True, of=lanes)
+    )
+
+
+@functools.cache
+def _lock(dialect: str) -> Select[Any]:
+    return (
+        select(conversations).where(listed(dialect, conversations.c.id)).order_by(conversations.c.id).with_for_update()
+    )
 
 
 def _says_else(job: MessageJob, published: Published) -> bool:
@@ -119,9 +133,9 @@ def load(connection: Connection, ledger: Ledger, works: Sequence[Work], *, thoro
     _load_marks(connection, ledger, works)
 
 
-def listed(connection: Connection, column: Column[Any], name: str = "ids") -> ColumnElement[bool]:
+def listed(dialect: str, column: Column[Any], name: str = "ids") -> ColumnElement[bool]:
     """Return the condition that ``column`` is among the parameter ``name``; see :func:`as_list`."""
-    if connection.dialect.name == "postgresql":
+    if dialect == "postgresql":
         return column == any_(bindparam(name, type_=ARRAY(Text)))
     # One parameter however many ids: SQLite bounds the number of parameters.
     each = func.json_each(bindparam(name, type_=Text)).table_valued("value")
@@ -144,7 +158,7 @@ def _find_failed(connection: Connection, works: Sequence[Work], others: set[str]
     if not may_have:
         return {}
     query = select(failures.c.job_id, failures.c.reason).where(
-        listed(connection, failures.c.job_id), failures.c.resolved_at.is_(None)
+        listed(connection.dialect.name, failures.c.job_id), failures.c.resolved_at.is_(None)
     )
     return {row.job_id: row.reason for row in connection.execute(query, as_list(connection, may_have))}
 
@@ -152,15 +166,17 @@ def _find_failed(connection: Connection, works: Sequence[Work], others: set[str]
 def _load_messages(connection: Connection, ledger: Ledger, ids: set[str]) -> None:
     if not ids:
         return
-    query = select(messages).where(listed(connection, messages.c.id))
+    query = select(messages).where(listed(connection.dialect.name, messages.c.id))
     for row in connection.execute(query, as_list(connection, ids)):
         ledger.messages[row.id] = Stored(to_message(row), new=False)
     if not ledger.messages:
         return
     here = and_(events.c.conversation_id == messages.c.conversation_id, events.c.seq == messages.c.seq)
     content = union_all(
-        select(events).join(messages, here).where(listed(connection, messages.c.id)),
-        select(events).where(listed(connection, events.c.message_id), text("events.type = 'messageEdited'")),
+        select(events).join(messages, here).where(listed(connection.dialect.name, messages.c.id)),
+        select(events).where(
+            listed(connection.dialect.name, events.c.message_id), text("events.type = 'messageEdited'")
+        ),
     )
     for event in connection.execute(content, as_list(connection, set(ledger.messages))).mappings():
         stored = dict(event)
@@ -171,15 +187,8 @@ def _load_messages(connection: Connection, ledger: Ledger, ids: set[str]) -> Non
 
 
 def _lock_conversations(connection: Connection, ledger: Ledger, wanted: set[str]) -> None:
-    query = (
-        select(conversations)
-        .where(listed(connection, conversations.c.id))
-        .order_by(conversations.c.id)
-        .with_for_update()
-    )
-
     def lock(ids: set[str]) -> None:
-        for row in connection.execute(query, as_list(connection, ids)):
+        for row in connection.execute(_lock(connection.dialect.name), as_list(connection, ids)):
             ledger.conversations[row.id] = Conversation(
                 row.id, row.last_seq, row.last_message_id, row.last_message, row.last_message_at
             )
@@ -204,7 +213,8 @@ def _load_marks(connection: Connection, ledger: Ledger, works: Sequence[Work]) -
     if not wanted:
         return
     query = select(members.c.conversation_id, members.c.user_id, members.c.delivered_seq, members.c.read_seq).where(
-        listed(connection, members.c.conversation_id), listed(connection, members.c.user_id, "users")
+        listed(connection.dialect.name, members.c.conversation_id),
+        listed(connection.dialect.name, members.c.user_id, "users"),
     )
     parameters = as_list(connection, {conversation for conversation, _ in wanted})
     parameters |= as_list(connection, {user for _, user in wanted}, "users")

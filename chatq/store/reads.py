@@ -139,7 +139,9 @@ def list_conversations(engine: Engine, user_id: str, limit: int = 200) -> list[C
     with reading(engine) as connection:
         rows = connection.execute(query).all()
         ids = {row.last_message_id for row in rows if row.last_message_id}
-        last = connection.execute(select(messages).where(listed(connection, messages.c.id)), as_list(connection, ids))
+        last = connection.execute(
+            select(messages).where(listed(connection.dialect.name, messages.c.id)), as_list(connection, ids)
+        )
         by_id = {row.id: to_message(row) for row in last}
     return [
         ConversationView(
@@ -216,7 +218,9 @@ def replay(engine: Engine, conversation_id: str, since: int, limit: int = 500) -
 def last_seqs(engine: Engine, conversation_ids: Collection[str]) -> dict[str, int]:
     """Return the newest event number of each of these conversations; 0 for one that does not exist yet."""
     with reading(engine) as connection:
-        query = select(conversations.c.id, conversations.c.last_seq).where(listed(connection, conversations.c.id))
+        query = select(conversations.c.id, conversations.c.last_seq).where(
+            listed(connection.dialect.name, conversations.c.id)
+        )
         found = {row.id: row.last_seq for row in connection.execute(query, as_list(connection, conversation_ids))}
     return {id_: found.get(id_, 0) for id_ in conversation_ids}
 
@@ -236,5 +240,7 @@ def pending_failures(engine: Engine, user_id: str, limit: int = 100) -> list[Fai
 def resolve_failures(engine: Engine, job_ids: Collection[str], now: str) -> None:
     """Record that the senders were told of these failures."""
     with writing(engine) as connection:
-        statement: Any = update(failures).where(listed(connection, failures.c.job_id)).values(resolved_at=now)
+        statement: Any = (
+            update(failures).where(listed(connection.dialect.name, failures.c.job_id)).values(resolved_at=now)
+        )
         connection.execute(statement, as_list(connection, job_ids))
