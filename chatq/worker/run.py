@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 
 from chatq.errors import BadUsage, ChatqError
 from chatq.queue import keys
-from chatq.queue.connection import connect
+from chatq.queue.connection import connect, translated
 from chatq.queue.handlers import REGISTRY
 from chatq.queue.lanes import Lanes
 from chatq.worker.handlers import HandlerWorker
@@ -42,12 +42,17 @@ def run_messages(
         check: records in a Redis that was emptied whose it is; raises if it is another installation's.
         burst: end when nothing is ready.
         give_sign: shows a supervisor that this process does not hang; None if there is none.
+
+    Raises:
+        RedisError: Redis cannot be used at the start; once the worker runs, it waits for it.
     """
     stop = StopSignal()
     stop.install()
     client = connect(url)
     name = new_name("messages")
-    parts = Lanes(client, lanes, name), Presence(client, name, lanes, check, give_sign)
+    with translated(url):
+        # RQ's class asks Redis for this process's address.
+        parts = Lanes(client, lanes, name), Presence(client, name, lanes, check, give_sign)
     if give_sign is not None:
         # A batch has many statements, each of which may take its time: between them the worker lives.
         event.listen(engine, "before_cursor_execute", lambda *_: give_sign())
@@ -60,12 +65,18 @@ def run_messages(
 
 
 def run_handlers(url: str, *, burst: bool = False) -> None:
-    """Run the registered handlers in this process until SIGTERM, or, with ``burst``, until no job is ready."""
+    """Run the registered handlers in this process until SIGTERM, or, with ``burst``, until no job is ready.
+
+    Raises:
+        RedisError: Redis cannot be used at the start; once the worker runs, it waits for it.
+    """
     stop = StopSignal()
     stop.install()
     queues = [keys.HANDLERS, *(queue for queue in REGISTRY.queues() if queue != keys.HANDLERS)]
     waiting = connect(url, timeout=DOORBELL_SECONDS)
-    HandlerWorker(connect(url), waiting, queues, new_name("handlers")).run(stop, burst=burst)
+    with translated(url):
+        worker = HandlerWorker(connect(url), waiting, queues, new_name("handlers"))
+    worker.run(stop, burst=burst)
 
 
 def load_handlers(module: str) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from signal import SIGCONT, SIGSTOP
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from signal import SIG_DFL, SIGCONT, SIGINT, SIGSTOP, SIGTERM, signal
 
+import pytest
+
+from chatq.errors import RedisUnavailable
 from chatq.queue import keys
 from chatq.queue.connection import connect
+from chatq.store.engine import create_engine
+from chatq.worker.run import run_handlers, run_messages
 from tests.faults.feeder import feeders
 from tests.faults.points import Deed, Point
 from tests.faults.reconcile import check_database, wait_until_quiet
@@ -161,3 +168,27 @@ def test_redis_tells_an_epoch_that_the_database_does_not_know(system: System) ->
             until(lambda: redis.get(keys.epoch(0)) not in (None, b"999", b"0"), what="the epoch that the database has")
     assert worker.alive
     check_database(system.engine, [room.transcript])
+
+
+@pytest.mark.parametrize("kind", ["messages", "handlers"])
+def test_redis_goes_away_just_before_a_worker_begins(short_path: Path, kind: str) -> None:
+    # Given a Redis that was there when the process checked it, and is not any more
+    url = f"unix://{short_path}/valkey.sock"
+    engine = create_engine(f"sqlite:///{short_path}/chatq.sqlite3")
+    begin = {"messages": lambda: run_messages(url, engine, 8, lambda: None), "handlers": lambda: run_handlers(url)}[
+        kind
+    ]
+    # Then it is said in chatq's own words
+    with restored_signals(), pytest.raises(RedisUnavailable, match="does not answer"):
+        begin()
+
+
+@contextmanager
+def restored_signals() -> Iterator[None]:
+    """Take back what a worker does to this process's signals."""
+    before = {number: signal(number, SIG_DFL) for number in (SIGINT, SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal(number, handler)

@@ -17,12 +17,13 @@ from sqlalchemy import event
 from chatq.cli.compose import check_belonging
 from chatq.cli.roles import prepare
 from chatq.errors import ChatqError
-from chatq.queue.connection import connect
+from chatq.queue.connection import connect, translated
 from chatq.queue.lanes import BATCH, Finish, Held, Lanes
 from chatq.queue.routing import Router
 from chatq.settings import load
 from chatq.worker.messages import MessageWorker
 from chatq.worker.presence import Presence, new_name
+from chatq.worker.run import DOORBELL_SECONDS
 from chatq.worker.signals import StopSignal
 from tests.faults.points import Orders, Point
 
@@ -95,8 +96,10 @@ def main() -> None:
     name = new_name("messages")
     lanes = StoppableLanes(client, settings.lanes, name, orders)
     event.listen(services.engine, "commit", lanes.about_to_commit)
-    presence = Presence(client, name, settings.lanes, partial(check_belonging, services))
-    worker = MessageWorker(client, connect(services.redis_url, timeout=None), services.engine, lanes, presence)
+    with translated(services.redis_url):
+        presence = Presence(client, name, settings.lanes, partial(check_belonging, services))
+    waiting = connect(services.redis_url, timeout=DOORBELL_SECONDS)
+    worker = MessageWorker(client, waiting, services.engine, lanes, presence)
     worker._router = StoppableRouter(client, settings.lanes, orders)
     worker.run(stop)
 
