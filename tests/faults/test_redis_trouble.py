@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from signal import SIG_DFL, SIGCONT, SIGINT, SIGSTOP, SIGTERM, signal
@@ -175,12 +175,13 @@ def test_redis_goes_away_just_before_a_worker_begins(short_path: Path, kind: str
     # Given a Redis that was there when the process checked it, and is not any more
     url = f"unix://{short_path}/valkey.sock"
     engine = create_engine(f"sqlite:///{short_path}/chatq.sqlite3")
-    begin = {"messages": lambda: run_messages(url, engine, 8, lambda: None), "handlers": lambda: run_handlers(url)}[
-        kind
-    ]
+    begin: dict[str, Callable[[], None]] = {
+        "messages": lambda: run_messages(url, engine, 8, lambda: None),
+        "handlers": lambda: run_handlers(url),
+    }
     # Then it is said in chatq's own words
     with restored_signals(), pytest.raises(RedisUnavailable, match="does not answer"):
-        begin()
+        begin[kind]()
 
 
 @contextmanager
