@@ -285,7 +285,7 @@ def test_a_signal_ends_it_and_nothing_is_left(on_sqlite: Installation, number: s
     # When it is asked to end
     run.send_signal(number)
     # Then it does, and has removed what it made
-    assert run.wait(60) == 1
+    assert run.wait(150) == 1
     assert run.stderr[-2:] == ["Interrupted: removing what the run has made.\n", "chatq: interrupted\n"]
     assert run.stdout == []
     is_clean(on_sqlite, NOTHING)
@@ -293,12 +293,12 @@ def test_a_signal_ends_it_and_nothing_is_left(on_sqlite: Installation, number: s
 
 def test_a_signal_to_a_run_whose_worker_is_at_work_leaves_nothing(on_sqlite: Installation) -> None:
     # Given a run in the middle of its drain
-    run = start(on_sqlite, 2000)
+    run = start(on_sqlite, 20_000)
     until(lambda: any(rows(on_sqlite)["messages"]), 60, "messages in the database")
     # When it is asked to end
     run.send_signal(signal.SIGINT)
     # Then it removes what is in the database, and what still waits
-    assert run.wait(60) == 1
+    assert run.wait(90) == 1
     is_clean(on_sqlite, NOTHING)
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
@@ -29,6 +29,7 @@ class Chatq:
         self.directory = directory
         self.environment = dict(environment)
         self._running: list[Running] = []
+        self._closing: list[Callable[[], object]] = []
 
     def __call__(
         self, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None, timeout: float = 60
@@ -62,10 +63,16 @@ class Chatq:
         self._running.append(running)
         return running
 
+    def also_close(self, close: Callable[[], object]) -> None:
+        """Have ``close`` called by :meth:`close` too."""
+        self._closing.append(close)
+
     def close(self) -> None:
         """End whatever still runs."""
         for running in self._running:
             running.close()
+        for close in self._closing:
+            close()
 
 
 class Running:

@@ -37,7 +37,9 @@ class Installation:
     @cached_property
     def services(self) -> Services:
         """The services of a process of this installation."""
-        return build(load({}, {**self.environment, "CHATQ_DATA_DIR": str(self._chatq.directory / "data")}))
+        services = build(load({}, {**self.environment, "CHATQ_DATA_DIR": str(self._chatq.directory / "data")}))
+        self._chatq.also_close(services.engine.dispose)
+        return services
 
     @property
     def engine(self) -> Engine:
