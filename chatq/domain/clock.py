@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
 
@@ -20,8 +21,16 @@ _OWN_FORM = re.compile(
 
 def timestamp(seconds: float | None = None) -> str:
     """Return a time, given in seconds since the epoch (by default now), e.g. ``2026-01-02T03:04:05.678Z``."""
-    moment = datetime.fromtimestamp(time.time() if seconds is None else seconds, UTC)
-    return render(moment)
+    if seconds is not None:
+        return render(datetime.fromtimestamp(seconds, UTC))
+    second, nanos = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_to_the_second(second)}.{nanos // 1_000_000:03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(second: int) -> str:
+    """Return the start of all times within a second; asked for very often, so kept."""
+    return render(datetime.fromtimestamp(second, UTC))[:19]
 
 
 def render(moment: datetime) -> str:

@@ -22,9 +22,8 @@ UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z
 _UUID = re.compile(UUID_PATTERN)
 _CLIENT_ID = re.compile(CLIENT_ID_PATTERN)
 
-_VERSION_MASK = ~(0xF << 76)
-_VARIANT_MASK = ~(0x3 << 62)
-_CONVERSATION_MASK = ~(0xFFF << 64)
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The digit behind the conversation's, by the one that was drawn: its two upper bits are always 10."""
 
 
 def is_uuid(text: str) -> bool:
@@ -66,8 +65,7 @@ def computed_id(conversation_id: str, sender_id: str, client_message_id: str) ->
     (none of which can contain the separator), the twelve between them the conversation's.
     """
     text = f"{conversation_id}\0{sender_id}\0{client_message_id}"
-    digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
-    return _uuid(digest, version=8, bits=conversation_bits(conversation_id))
+    return _uuid(hashlib.sha256(text.encode()).hexdigest(), version=8, bits=conversation_bits(conversation_id))
 
 
 def is_computed(job_id: str) -> bool:
@@ -91,12 +89,9 @@ def new_id_about(message_id: str, now_ms: int | None = None) -> str:
 def new_id_with_bits(bits: int, now_ms: int | None = None) -> str:
     """Return a fresh UUIDv7 that carries these twelve conversation bits."""
     millis = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    value = (millis & 0xFFFFFFFFFFFF) << 80 | int.from_bytes(os.urandom(8), "big")
-    return _uuid(value, version=7, bits=bits)
+    return _uuid(f"{millis & 0xFFFFFFFFFFFF:012x}0000{os.urandom(8).hex()}", version=7, bits=bits)
 
 
-def _uuid(value: int, *, version: int, bits: int) -> str:
-    value = value & _VERSION_MASK & _VARIANT_MASK & _CONVERSATION_MASK
-    value |= version << 76 | 0b10 << 62 | bits << 64
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def _uuid(digits: str, *, version: int, bits: int) -> str:
+    """Return a UUID of 32 or more hexadecimal digits: all but the version's, the variant's and the conversation's."""
+    return f"{digits[:8]}-{digits[8:12]}-{version}{bits:03x}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:32]}"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -36,8 +35,7 @@ _decoders: dict[type[MessageJob], msgspec.json.Decoder[MessageJob]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedJob:
+class QueuedJob(NamedTuple):
     """A message job, ready to be enqueued."""
 
     job_id: str

@@ -1,51 +1,60 @@
--- Accepts one message job, once: running it again changes nothing.
+-- Accepts message jobs in their order, each once: running it again changes nothing.
 --
--- KEYS  1 job hash              2 the lane's list     3 doorbell
---       4 RQ's set of queues    5 the lane's failed-job registry    6 memory of this client id
--- ARGV  1 job id       2 digest of the content, '' for a job without a client id
---       3 seconds for which the client id is remembered     4 data     5 name of the lane
---       6 time, RFC 3339     7 description
--- Returns 0 queued, 1 a repeat of what was accepted before, 2 other content under the same client id.
+-- KEYS  1 doorbell    2 RQ's set of queues
+-- ARGV  1 RQ's prefix    2 prefix of the memory of client ids    3 seconds for which a client id is remembered
+--       then for each job: id, digest of the content ('' for a job without a client id), data, name of its lane,
+--       time (RFC 3339), description
+-- Returns for each job 0 queued, 1 a repeat of what was accepted before, 2 other content under the same client id.
 
-local id, digest = ARGV[1], ARGV[2]
-local status = redis.call('HGET', KEYS[1], 'status')
-local resting = status == 'failed' or status == 'canceled' or status == 'stopped'
-local again = status
+local function accept(id, digest, data, lane, created_at, description)
+  local key, seen_key = ARGV[1] .. ':job:' .. id, ARGV[2] .. id
+  local status = redis.call('HGET', key, 'status')
+  local resting = status == 'failed' or status == 'canceled' or status == 'stopped'
+  local again = status
 
-if digest ~= '' then
-  local seen = redis.call('GET', KEYS[6])
-  if seen and string.sub(seen, 1, #digest) ~= digest then
-    return 2
-  end
-  -- ':again' marks a message that failed or expired: a repeat queues it once more.
-  local done = seen and string.sub(seen, -6) ~= ':again'
-  if (done and not resting) or (status and not resting) then
-    -- A write, so that waiting for durability on this connection covers the repeat as well.
-    redis.call('SET', KEYS[6], digest, 'EX', ARGV[3])
+  if digest ~= '' then
+    local seen = redis.call('GET', seen_key)
+    if seen and string.sub(seen, 1, #digest) ~= digest then
+      return 2
+    end
+    -- ':again' marks a message that failed or expired: a repeat queues it once more.
+    local done = seen and string.sub(seen, -6) ~= ':again'
+    -- In any case a write, so that waiting for durability on this connection covers a repeat as well.
+    redis.call('SET', seen_key, digest, 'EX', ARGV[3])
+    if (done or status) and not resting then
+      return 1
+    end
+    again = again or seen
+  elseif status and not resting then
+    -- A write here too: what is sent once more over another connection must not be confirmed unwritten.
+    redis.call('HSET', key, 'status', status)
     return 1
   end
-  redis.call('SET', KEYS[6], digest, 'EX', ARGV[3])
-  again = again or seen
-elseif status and not resting then
-  -- A write here too: what is sent once more over another connection must not be confirmed unwritten.
-  redis.call('HSET', KEYS[1], 'status', status)
-  return 1
+
+  if status then
+    redis.call('DEL', key)
+    redis.call('ZREM', ARGV[1] .. ':failed:' .. lane, id)
+  end
+  redis.call('HSET', key, 'data', data, 'status', 'queued', 'origin', lane,
+    'created_at', created_at, 'enqueued_at', created_at, 'description', description)
+  if again then
+    -- As RQ leaves it after a requeue: the worker knows by it that the job failed before.
+    redis.call('HSET', key, 'exc_info', '')
+  end
+  local list = ARGV[1] .. ':queue:' .. lane
+  if redis.call('RPUSH', list, id) == 1 then
+    redis.call('SADD', KEYS[2], list)
+  end
+  return 0
 end
 
-if status then
-  redis.call('DEL', KEYS[1])
-  redis.call('ZREM', KEYS[5], id)
+local answers, queued = {}, false
+for at = 4, #ARGV, 6 do
+  local answer = accept(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+  answers[#answers + 1] = answer
+  queued = queued or answer == 0
 end
-redis.call('HSET', KEYS[1], 'data', ARGV[4], 'status', 'queued', 'origin', ARGV[5],
-  'created_at', ARGV[6], 'enqueued_at', ARGV[6], 'description', ARGV[7])
-if again then
-  -- As RQ leaves it after a requeue: the worker knows by it that the job failed before.
-  redis.call('HSET', KEYS[1], 'exc_info', '')
+if queued and redis.call('LLEN', KEYS[1]) == 0 then
+  redis.call('RPUSH', KEYS[1], '1')
 end
-if redis.call('RPUSH', KEYS[2], id) == 1 then
-  redis.call('SADD', KEYS[4], KEYS[2])
-end
-if redis.call('LLEN', KEYS[3]) == 0 then
-  redis.call('RPUSH', KEYS[3], '1')
-end
-return 0
+return answers
