@@ -197,6 +197,26 @@ class UnknownJob(NotFound):
     code = "unknown-job"
 
 
+class UnknownConversation(NotFound):
+    """There is no conversation with this id."""
+
+    code = "unknown-conversation"
+
+
+class ConversationExists(RequestRefused):
+    """There is a conversation with this id already, and the caller does not own it."""
+
+    status = 409
+    code = "conversation-exists"
+
+
+class LastOwner(RequestRefused):
+    """A conversation with members keeps an owner: its last one stays until there is another."""
+
+    status = 409
+    code = "last-owner"
+
+
 class MessageDeleted(RequestRefused):
     """This message has been deleted."""
 

@@ -1,0 +1,122 @@
+"""Who is in which conversation, as this process knows it, and how the processes tell each other of changes.
+
+A message is accepted without asking the database whenever its sender's membership is known here. What is known is
+forgotten when some process announces a change, and after a while of its own accord: sooner while announcements may go
+unheard.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+import redis
+from sqlalchemy import Engine
+
+from chatq.domain.wire import Wire, encode
+from chatq.queue import keys
+from chatq.queue.connection import translated
+from chatq.store import members
+from chatq.store.members import Role
+
+TRUSTED_SECONDS = 60.0
+"""How long a membership is believed while announcements are heard."""
+UNHEARD_SECONDS = 3.0
+"""How long it is believed while they are not."""
+MAX_KNOWN = 50_000
+_EXISTS = ""
+"""Stands for the user, which it can never be, where only the conversation matters."""
+
+
+class Change(Wire):
+    """A user came into a conversation, became another thing in it, or was removed from it."""
+
+    conversation_id: str
+    user_id: str
+    removed: bool
+
+
+def announce(client: redis.Redis, changes: Iterable[Change]) -> None:
+    """Tell every API process of changes that are committed.
+
+    Raises:
+        RedisError: it is unknown whether they heard of it.
+    """
+    with translated():
+        client.publish(keys.MEMBERS, b"\n".join(map(encode, changes)))
+
+
+class Memberships:
+    """Answers who is in which conversation; only what is true is remembered, never that somebody is not in one."""
+
+    def __init__(self, engine: Engine, now: Callable[[], float] = time.monotonic) -> None:
+        """Take a database, and a clock that counts seconds."""
+        self._engine = engine
+        self._now = now
+        self._known: OrderedDict[tuple[str, str], tuple[Role | None, float]] = OrderedDict()
+        """By conversation and user: the role, and since when it is known; what was used last is at the end."""
+        self._heard = False
+        self._changes = 0
+
+    def role(self, conversation_id: str, user_id: str) -> Role | None:
+        """Return a user's role in a conversation; None for one who is not in it.
+
+        Whoever acts on the answer without waiting for anything else learns of every later change by its announcement.
+
+        Raises:
+            UnknownConversation: there is none with this id.
+            DatabaseError: it is not known here, and the database cannot be asked.
+        """
+        key = (conversation_id, user_id)
+        known = self._find(key)
+        return known[0] if known is not None else self._ask(key)
+
+    def check_exists(self, conversation_id: str) -> None:
+        """Check that there is a conversation with this id.
+
+        Raises:
+            UnknownConversation: there is none.
+            DatabaseError: it is not known here, and the database cannot be asked.
+        """
+        key = (conversation_id, _EXISTS)
+        if self._find(key) is None:
+            self._ask(key)
+
+    def forget(self, conversation_id: str, user_id: str) -> None:
+        """Believe nothing of a user in a conversation that was known before now."""
+        self._changes += 1
+        self._known.pop((conversation_id, user_id), None)
+
+    def hear(self) -> None:
+        """Learn that from now on announcements are heard, and that some before may have been missed."""
+        self._changes += 1
+        self._known.clear()
+        self._heard = True
+
+    def deafen(self) -> None:
+        """Learn that announcements are not heard for now."""
+        self._heard = False
+
+    def _find(self, key: tuple[str, str]) -> tuple[Role | None, float] | None:
+        known = self._known.get(key)
+        if known is None:
+            return None
+        if self._now() - known[1] > (TRUSTED_SECONDS if self._heard else UNHEARD_SECONDS):
+            del self._known[key]
+            return None
+        self._known.move_to_end(key)
+        return known
+
+    def _ask(self, key: tuple[str, str]) -> Role | None:
+        while True:
+            changes, since = self._changes, self._now()
+            role = members.find_role(self._engine, *key)
+            # An answer that was on its way while a change was announced may be older than the change.
+            if changes == self._changes:
+                break
+        if role is not None or key[1] == _EXISTS:
+            self._known[key] = (role, since)
+            if len(self._known) > MAX_KNOWN:
+                self._known.popitem(last=False)
+        return role
