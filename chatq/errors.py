@@ -150,6 +150,17 @@ class InvalidFields(RequestRefused):
         super().__init__("; ".join(f"{p.field}: {p.problem}" if p.field else p.problem for p in problems))
 
 
+class NotAuthenticated(RequestRefused):
+    """It is not known who asks: a token is needed."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class TokenRefused(NotAuthenticated):
+    """The token is not valid, or not any more."""
+
+
 class Forbidden(RequestRefused):
     """The caller may not do this."""
 

@@ -69,7 +69,7 @@ def all_roles(
         terminal=sys.stdout.isatty(),
     )
     named = system.read_companions(companions or ())
-    if chosen.api_workers and not insecure:
+    if chosen.api_workers and not (insecure or chosen.asks_for_tokens):
         check_exposure(chosen.host)
     directory.make_private(chosen.data_dir)
     lock = directory.hold(chosen.data_dir)

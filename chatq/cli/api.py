@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from chatq.cli.options import LOG, REDIS, ApiWorkers, DataDir, Host, Port, ending
+from chatq.cli.options import LOG, REDIS, TOKENS, ApiWorkers, DataDir, Host, Port, ending
 from chatq.errors import BadSetting, ExitCode
 
 Insecure = Annotated[
-    bool, typer.Option("--insecure", help="Listen beyond this machine although there is no authentication.")
+    bool, typer.Option("--insecure", help="Listen beyond this machine although no tokens are asked for.")
 ]
 
 VARIABLES = (
@@ -23,6 +23,7 @@ VARIABLES = (
     "CHATQ_PORT",
     "CHATQ_API_WORKERS",
     "CHATQ_LANES",
+    *TOKENS,
     "CHATQ_ALLOWED_ORIGINS",
     "CHATQ_DURABILITY",
     "CHATQ_MAX_CONTENT_BYTES",
@@ -34,6 +35,7 @@ HELP_END = ending(
     "chatq api",
     "chatq api --port 8080 --api-workers 2",
     "REDIS_URL=redis://cache:6379/0 DATABASE_URL=postgresql://chatq@db/chatq chatq api",
+    "CHATQ_JWT_SECRET=$(openssl rand -hex 32) chatq api --host 0.0.0.0",
     "chatq api --host 0.0.0.0 --insecure  # in a network that is trusted",
     variables=VARIABLES,
 )
@@ -70,9 +72,10 @@ def api(
     )
     if chosen.api_workers == 0:
         raise BadSetting("CHATQ_API_WORKERS is 0: an API without processes cannot serve; 1 or more are needed.")
-    if not insecure:
+    if not (insecure or chosen.asks_for_tokens):
         check_exposure(chosen.host)
-    prepare(chosen, "web")
+    # What checks tokens is large: the processes share it if it is there before they are.
+    prepare(chosen, "web").tokens()
 
     def make() -> Served:
         app = create_app(build(chosen))

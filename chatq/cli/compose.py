@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from redis import Redis
 from sqlalchemy import Engine
@@ -16,6 +17,9 @@ from chatq.settings import Settings, without_password
 from chatq.store import schema
 from chatq.store.engine import create_engine
 from chatq.store.installation import installation_id
+
+if TYPE_CHECKING:
+    from chatq.access.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,20 @@ class Services:
         """
         pressure = Pressure(self.settings.lanes, self.settings.max_queue_depth)
         return Edge(connect(self.redis_url), self.durability, pressure)
+
+    def tokens(self) -> Tokens | None:
+        """Return what checks tokens; None in development mode."""
+        if not self.settings.asks_for_tokens:
+            return None
+        from chatq.access.jwks import KeySet  # noqa: PLC0415  # heavy
+        from chatq.access.tokens import Tokens  # noqa: PLC0415  # heavy
+
+        url = self.settings.jwt_jwks_url
+        return Tokens(
+            secret=self.settings.jwt_secret,
+            keys=None if url is None else KeySet(url),
+            audience=self.settings.jwt_audience,
+        )
 
     def bus_redis(self) -> Redis:
         """Return a client of its own for the bus, which brings along how long it waits for each message."""

@@ -58,5 +58,8 @@ _WIDTH = 77
 REDIS = ("REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD")
 """The variables of every command that uses Redis."""
 
+TOKENS = ("CHATQ_JWT_SECRET", "CHATQ_JWT_JWKS_URL", "CHATQ_JWT_AUDIENCE")
+"""The variables of every command that makes or checks tokens."""
+
 LOG = ("CHATQ_LOG_FORMAT", "CHATQ_LOG_LEVEL")
 """The variables of every command that goes on running."""

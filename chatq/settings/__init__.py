@@ -12,14 +12,17 @@ import io
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypedDict, TypeVar, cast
 
 from chatq.errors import BadSetting
 from chatq.settings import parse
 from chatq.settings.parse import without_password
 from chatq.settings.variables import BY_NAME, VARIABLES, Variable
+
+_SECRETS = frozenset(("REDIS_PASSWORD", "CHATQ_JWT_SECRET"))
+"""Taken as they are, white space included, and never shown."""
 
 Durability = Literal["memory", "aof", "replica"]
 LogFormat = Literal["console", "json"]
@@ -40,6 +43,12 @@ class Settings:
     port: int
     api_workers: int
     lanes: int
+    jwt_secret: str | None = field(repr=False)
+    """Of tokens signed with HS256; None if there are no such."""
+    jwt_jwks_url: str | None
+    """Where the public keys of tokens signed with RS256 or ES256 are; None if there are no such."""
+    jwt_audience: str | None
+    """What a token's ``aud`` must name, if anything."""
     allowed_origins: tuple[str, ...]
     """Exact values of ``Origin``; empty for the same origin only."""
     durability: Durability | None
@@ -48,6 +57,11 @@ class Settings:
     max_queue_depth: int
     log_format: LogFormat
     log_level: str
+
+    @property
+    def asks_for_tokens(self) -> bool:
+        """Whether callers must say with a token who they are; if not, this is development mode."""
+        return self.jwt_secret is not None or self.jwt_jwks_url is not None
 
 
 def load(
@@ -84,6 +98,7 @@ def load(
         port=values.read("CHATQ_PORT", parse.whole(1, 65535)),
         api_workers=values.read("CHATQ_API_WORKERS", parse.whole(0, 1024)),
         lanes=values.read("CHATQ_LANES", parse.whole(1, 4096)),
+        **_tokens(values),
         allowed_origins=values.maybe("CHATQ_ALLOWED_ORIGINS", parse.origins) or (),
         durability=cast("Durability | None", durability),
         max_content_bytes=values.read("CHATQ_MAX_CONTENT_BYTES", parse.whole(1, 1 << 20)),
@@ -97,7 +112,7 @@ class _Values:
     """The texts that were given, by variable name, and what is said when one cannot be used."""
 
     def __init__(self, texts: Mapping[str, str], flags: frozenset[str]) -> None:
-        kept = {name: text if name == "REDIS_PASSWORD" else text.strip() for name, text in texts.items()}
+        kept = {name: text if name in _SECRETS else text.strip() for name, text in texts.items()}
         self._texts = {name: text for name, text in kept.items() if name in BY_NAME and text}
         self._flags = flags
 
@@ -114,7 +129,7 @@ class _Values:
         except ValueError as error:
             flag = BY_NAME[name].flag
             where = f"{flag} ({name})" if name in self._flags and flag else name
-            shown = "***" if name == "REDIS_PASSWORD" else repr(without_password(text)[:120])
+            shown = "***" if name in _SECRETS else repr(without_password(text)[:120])
             raise BadSetting(f"{where} is {shown}: {error}.") from None
 
     def read(self, name: str, parse: Callable[[str], T]) -> T:
@@ -131,6 +146,24 @@ def _redis_url(values: _Values) -> str | None:
     host = values.read("REDIS_HOST", parse.host)
     port = values.read("REDIS_PORT", parse.whole(1, 65535))
     return parse.folded_redis_url(host, port, values.maybe("REDIS_PASSWORD", str))
+
+
+class _Tokens(TypedDict):
+    jwt_secret: str | None
+    jwt_jwks_url: str | None
+    jwt_audience: str | None
+
+
+def _tokens(values: _Values) -> _Tokens:
+    secret = values.maybe("CHATQ_JWT_SECRET", parse.jwt_secret)
+    url = values.maybe("CHATQ_JWT_JWKS_URL", parse.jwks_url)
+    audience = values.maybe("CHATQ_JWT_AUDIENCE", str)
+    if audience is not None and secret is None and url is None:
+        raise BadSetting(
+            "CHATQ_JWT_AUDIENCE is set, but no key that a token could be checked with: set CHATQ_JWT_SECRET or "
+            "CHATQ_JWT_JWKS_URL as well."
+        )
+    return {"jwt_secret": secret, "jwt_jwks_url": url, "jwt_audience": audience}
 
 
 def _dot_env(path: Path) -> dict[str, str]:

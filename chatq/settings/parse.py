@@ -11,6 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
+from chatq.settings.loopback import is_loopback
+
+MIN_SECRET_BYTES = 32
+"""As many as HS256 has bytes of its own: a shorter secret is easier to guess than the signature."""
+
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?")
 _PASSWORD_IN_QUERY = re.compile(r"([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 _NO_PORT = re.compile(r"^(\[[^\]]*\]|[^:/?#\[]*):(?![0-9]*([/?#]|$))[^/?#]*")
@@ -146,3 +151,24 @@ def _split(url: str) -> SplitResult:
     if parts.fragment or parts.netloc.count("@") > 1:
         raise ValueError(f"this is no URL; {_ENCODE}")
     return parts
+
+
+def jwt_secret(text: str) -> str:
+    """Return a secret that is long enough for HS256 (RFC 7518, section 3.2) and no other kind of key."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise ValueError("a secret in UTF-8 is needed") from None
+    if size < MIN_SECRET_BYTES:
+        raise ValueError(f"{MIN_SECRET_BYTES} bytes or more are needed; `openssl rand -hex 32` makes such a secret")
+    if re.search(r"-----BEGIN|\A(ssh|ecdsa|sk)-|\A\s*[\[{]", text):
+        raise ValueError("a shared secret is needed; public keys are found through CHATQ_JWT_JWKS_URL")
+    return text
+
+
+def jwks_url(url: str) -> str:
+    """Return the URL of a JSON Web Key Set, which nobody on the way can have changed."""
+    parts = _split(url)
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))):
+        raise ValueError("a URL that begins with https:// is needed (or with http://, on this machine)")
+    return url

@@ -32,6 +32,9 @@ VARIABLES = (
     Variable("CHATQ_PORT", "8000", "port that the API listens on", "--port"),
     Variable("CHATQ_API_WORKERS", "1", "API processes", "--api-workers"),
     Variable("CHATQ_LANES", "8", "lanes of the message queue, the same in every process"),
+    Variable("CHATQ_JWT_SECRET", "none", "secret of tokens that are signed with HS256, 32 bytes or more"),
+    Variable("CHATQ_JWT_JWKS_URL", "none", "where the public keys are of tokens that are signed with RS256 or ES256"),
+    Variable("CHATQ_JWT_AUDIENCE", "none", "audience that a token must name"),
     Variable("CHATQ_ALLOWED_ORIGINS", "same origin", "exact allow-list for browsers, with commas"),
     Variable(
         "CHATQ_DURABILITY",

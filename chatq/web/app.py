@@ -13,6 +13,7 @@ from chatq.web.answers import Answer, Header
 from chatq.web.batch import Batch
 from chatq.web.conversations import Conversations
 from chatq.web.health import Health
+from chatq.web.identity import Identity
 from chatq.web.intake import Intake
 from chatq.web.jobs import Jobs
 from chatq.web.messages import Messages
@@ -35,11 +36,13 @@ class App(Flask):
         super().__init__("chatq.web", static_folder=None)
         self.url_map.merge_slashes = False
         self.gate = Gate(services.settings)
+        self._identity = Identity(services.tokens())
         self.hub = Hub(services.bus_redis(), services.engine)
         intake = Intake(services)
         self._messages = Messages(services, intake)
         self.extensions["chatq.drain"] = self.hub.drain
         self._add_routes(services, intake)
+        self.before_request(self._identify)
         self.register_error_handler(Exception, self._problem)
 
     def wsgi_app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -61,6 +64,7 @@ class App(Flask):
         headers: list[Header] = []
         try:
             headers = self.gate.admit(environ)
+            self._identity.establish(environ)
             answer = self._messages.post(environ)
         except Exception as error:  # noqa: BLE001  # the last one who can answer
             answer = problems.problem(error, "POST")
@@ -96,6 +100,12 @@ class App(Flask):
     def _post_through_flask(self) -> Answer:
         """Serve the hottest route where a path is spelled in another way, and tell Flask that it exists."""
         return self._messages.post(request.environ)
+
+    def _identify(self) -> None:
+        """Find out who calls, whatever the route, so that none can forget to ask."""
+        # By the rule, not by the path, which may be spelled in more than one way.
+        if request.url_rule is not None and request.url_rule.rule.startswith("/api/"):
+            self._identity.establish(request.environ)
 
     def _problem(self, error: Exception) -> Answer:
         return problems.problem(error, request.method)

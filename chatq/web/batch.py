@@ -7,15 +7,17 @@ from typing import Annotated
 import msgspec
 from flask import request
 
+from chatq.access.callers import Caller
 from chatq.domain.jobs import SendMessage
 from chatq.domain.wire import Wire, decode
 from chatq.errors import ChatqError, FieldProblem, InvalidFields, RequestRefused
 from chatq.queue.edge import Accepted
 from chatq.web import problems
 from chatq.web.answers import Answer, json_answer
+from chatq.web.identity import caller
 from chatq.web.intake import Intake, accepted_document
 from chatq.web.messages import read_message
-from chatq.web.requests import KEY_HEADER, caller, read_body
+from chatq.web.requests import KEY_HEADER, read_body
 from chatq.web.services import Services
 
 MAX_MESSAGES = 1000
@@ -53,9 +55,9 @@ class Batch:
         results = [self._result(job if isinstance(job, ChatqError) else next(outcomes)) for job in read]
         return json_answer({"results": results}, 202)
 
-    def _read(self, raw: msgspec.Raw, user: str | None) -> SendMessage | RequestRefused:
+    def _read(self, raw: msgspec.Raw, sender: Caller) -> SendMessage | RequestRefused:
         try:
-            return read_message(raw, self._max_content, user)
+            return read_message(raw, self._max_content, sender)
         except RequestRefused as error:
             return error
 

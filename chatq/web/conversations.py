@@ -6,12 +6,13 @@ from typing import Any
 
 from flask import request
 
-from chatq.domain.messages import DEVELOPMENT_USER, Message
+from chatq.domain.messages import Message
 from chatq.domain.wire import Wire
 from chatq.errors import FieldProblem, InvalidFields
 from chatq.store import reads
 from chatq.web.answers import Answer, json_answer
-from chatq.web.requests import caller, check_client_id, read_numbers
+from chatq.web.identity import caller
+from chatq.web.requests import check_client_id, read_numbers
 from chatq.web.services import Services
 
 DEFAULT_LIMIT = 50
@@ -38,7 +39,7 @@ class Conversations:
 
     def index(self) -> Answer:
         """List the caller's conversations, newest activity first."""
-        user = caller(request.environ) or DEVELOPMENT_USER
+        user = caller(request.environ).acting_as(None)
         found = [
             ConversationDocument(
                 id=view.id,
@@ -56,7 +57,6 @@ class Conversations:
     def page(self, conversation_id: str) -> Answer:
         """Return a page of a conversation's messages; one that does not exist yet is empty."""
         check_client_id("conversationId", conversation_id)
-        caller(request.environ)
         numbers = read_numbers(request.args, ("before", "after", "limit"))
         limit = numbers.get("limit", DEFAULT_LIMIT)
         if not 1 <= limit <= MAX_LIMIT:

@@ -21,7 +21,8 @@ def check_exposure(host: str) -> None:
     if not all(ip_address(address[0].partition("%")[0]).is_loopback for _family, address in _resolve(host, 0)):
         raise BadSetting(
             f"CHATQ_HOST is {host!r}: without authentication anybody who reaches that address can act as anybody, so "
-            "chatq listens on this machine only (127.0.0.1). If the network is trusted, say so with --insecure."
+            "chatq listens on this machine only (127.0.0.1). Set CHATQ_JWT_SECRET or CHATQ_JWT_JWKS_URL, or, if the "
+            "network is trusted, say so with --insecure."
         )
 
 

@@ -7,18 +7,18 @@ from typing import Annotated, Any, Literal
 import msgspec
 from flask import request
 
+from chatq.access.callers import Caller
 from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
-from chatq.domain.messages import DEVELOPMENT_USER, Content, check_size, max_document_bytes
+from chatq.domain.messages import Content, check_size, max_document_bytes
 from chatq.domain.wire import Wire, convert, decode, parse
-from chatq.errors import FieldProblem, Forbidden, InvalidFields, MessageDeleted
+from chatq.errors import FieldProblem, InvalidFields, MessageDeleted
 from chatq.web.answers import Answer, json_answer
 from chatq.web.finding import Known, find
+from chatq.web.identity import caller
 from chatq.web.intake import Intake, accepted_answer
 from chatq.web.requests import (
     KEY_HEADER,
-    USER_HEADER,
     Environ,
-    caller,
     check_message_id,
     idempotency_key,
     read_body,
@@ -72,7 +72,7 @@ class Messages:
         check_message_id(message_id)
         environ = request.environ
         change = read_change(parse(read_body(environ, self._max_body)))
-        user, key = caller(environ) or DEVELOPMENT_USER, idempotency_key(environ)
+        user, key = caller(environ).acting_as(None), idempotency_key(environ)
         if isinstance(change, NewContent):
             check_size(change.content, None, self._max_content)
         known = self._existing(message_id)
@@ -90,7 +90,6 @@ class Messages:
     def delete(self, message_id: str) -> Answer:
         """Accept that a message is deleted; a second time has no effect."""
         check_message_id(message_id)
-        caller(request.environ)
         key = idempotency_key(request.environ)
         known = self._existing(message_id)
         job = DeleteMessage(message_id=message_id, conversation_id=known.conversation_id)
@@ -118,8 +117,8 @@ def read_change(document: object) -> NewContent | NewStatus:
     return convert(document, NewContent)
 
 
-def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, user: str | None) -> SendMessage:
-    """Return the message that ``user`` sends.
+def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, sender: Caller) -> SendMessage:
+    """Return the message that ``sender`` sends.
 
     Raises:
         RequestRefused: it cannot be sent.
@@ -129,16 +128,8 @@ def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, user: str | 
     check_size(data.content, data.metadata, max_content_bytes)
     if data.created_at is not None:
         raise InvalidFields([FieldProblem("messageData.createdAt", "is for imports only (`chatq enqueue`)")])
-    _fill_sender(job, user)
+    data.sender_id = sender.acting_as(data.sender_id)
     return job
-
-
-def _fill_sender(job: SendMessage, user: str | None) -> None:
-    data = job.message_data
-    if data.sender_id is None:
-        data.sender_id = user or DEVELOPMENT_USER
-    elif user is not None and user != data.sender_id:
-        raise Forbidden(f"{USER_HEADER} is {user!r}, who may not send as {data.sender_id!r}.")
 
 
 def _fill_client_id(job: SendMessage, key: str | None) -> None:

@@ -34,6 +34,9 @@ def problem(error: Exception, method: str) -> Answer:
     if not isinstance(error, ChatqError):
         log.error("unforeseen error", exc_info=error)
         error = ChatqError("Something went wrong on the server; its log says what.")
+    if isinstance(error, errors.NotAuthenticated):
+        refused = ', error="invalid_token"' if isinstance(error, errors.TokenRefused) else ""
+        headers.append(("WWW-Authenticate", f'Bearer realm="chatq"{refused}'))
     if isinstance(error, errors.UpgradeRequired):
         headers.append(("Upgrade", "websocket"))
     if isinstance(error, Overloaded):

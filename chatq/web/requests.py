@@ -1,4 +1,4 @@
-"""What a request says: its body, who sends it, and its parameters."""
+"""What a request says: its body, its parameters, and the ids that it names."""
 
 from __future__ import annotations
 
@@ -85,18 +85,6 @@ def _check_media_type(kind: str) -> None:
         raise UnsupportedMediaType(f"The body is {name[:100]!r}; application/json is understood here.")
 
 
-def caller(environ: Environ) -> str | None:
-    """Return the user that the request's header names, or None.
-
-    Raises:
-        InvalidFields: it names something that is no user's id.
-    """
-    user: str | None = environ.get("HTTP_X_CHATQ_USER")
-    if user is not None and not is_client_id(user):
-        raise InvalidFields([FieldProblem(USER_HEADER, _CLIENT_ID)])
-    return user
-
-
 def idempotency_key(environ: Environ) -> str | None:
     """Return the id under which the client repeats this request, or None.
 
@@ -127,7 +115,7 @@ def check_message_id(message_id: str) -> str:
 
 
 def check_client_id(field: str, value: str) -> str:
-    """Return an id, named ``field``, from a request's path.
+    """Return an id, named ``field``, from a request's path or head.
 
     Raises:
         InvalidFields: it is no id that a client may choose.

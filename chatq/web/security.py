@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from chatq.errors import OriginRefused
 from chatq.settings import Settings
+from chatq.settings.loopback import is_loopback
 from chatq.web.answers import Answer, Header, status_line
 from chatq.web.requests import Environ
 
@@ -85,22 +84,10 @@ def preflight(environ: Environ) -> Answer | None:
         return None
     headers = [
         ("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE"),
-        ("Access-Control-Allow-Headers", "Content-Type, Idempotency-Key, X-Chatq-User"),
+        ("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-Chatq-User"),
         ("Access-Control-Max-Age", "600"),
     ]
     return Answer(status_line(204), headers, b"")
-
-
-@lru_cache(maxsize=256)
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address, without port, is this machine's own for itself alone."""
-    name = host.removeprefix("[").removesuffix("]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _without_port(host: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from redis import Redis
 from sqlalchemy import Engine
 
 from chatq.queue.edge import Edge
 from chatq.settings import Settings
+
+if TYPE_CHECKING:
+    from chatq.access.tokens import Tokens
 
 
 class Services(Protocol):
@@ -32,6 +35,9 @@ class Services(Protocol):
         Raises:
             RedisError: Redis does not answer, or cannot give the durability.
         """
+
+    def tokens(self) -> Tokens | None:
+        """Return what checks tokens; None in development mode."""
 
     def bus_redis(self) -> Redis:
         """Return a client of its own that waits for answers as long as it takes."""

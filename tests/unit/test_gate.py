@@ -10,8 +10,9 @@ import pytest
 
 from chatq.errors import OriginRefused
 from chatq.settings import load
+from chatq.settings.loopback import is_loopback
 from chatq.web.page import policy
-from chatq.web.security import Gate, is_loopback
+from chatq.web.security import Gate
 
 
 def gate(tmp_path: Path, **settings: str) -> Gate:

@@ -40,6 +40,9 @@ def test_with_nothing_set_the_defaults_of_the_contract_hold() -> None:
         port=8000,
         api_workers=1,
         lanes=8,
+        jwt_secret=None,
+        jwt_jwks_url=None,
+        jwt_audience=None,
         allowed_origins=(),
         durability=None,
         max_content_bytes=16384,
@@ -231,7 +234,7 @@ def test_addresses_and_directories_are_brought_into_one_form() -> None:
 
 def test_the_table_names_each_variable_once() -> None:
     names = [variable.name for variable in VARIABLES]
-    assert len(names) == len(set(names)) == 16
+    assert len(names) == len(set(names)) == 19
 
 
 # --- secrets and hostile values ------------------------------------------------------------------

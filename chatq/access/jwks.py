@@ -1,0 +1,153 @@
+"""The public keys that somebody else signs tokens with, as a JSON Web Key Set (RFC 7517) behind a URL."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http.client import HTTPException
+from threading import Lock
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+
+import msgspec
+import structlog
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from chatq.errors import NotReady, TokenRefused
+
+ALGORITHMS = ("RS256", "ES256")
+TIMEOUT_SECONDS = 5.0
+"""How long the other server may say nothing, and how long its whole answer may take."""
+MAX_BYTES = 1 << 20
+FRESH_SECONDS = 300.0
+"""Keys that are older are asked for again, and serve until the answer is there."""
+COOLDOWN_SECONDS = 10.0
+"""After so long an unknown key id may lead to another request: anybody can make key ids up."""
+RETRY_SECONDS = 2.0
+"""After so long keys are asked for again that could not be had."""
+
+log = structlog.get_logger("chatq.access")
+
+
+class KeySet:
+    """Fetches keys when they are needed, and keeps them; one request at a time, however many tokens wait for it."""
+
+    algorithms = ALGORITHMS
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take the URL; ``clock`` gives seconds from any beginning."""
+        self._url = url
+        self._clock = clock
+        self._keys: list[PyJWK] = []
+        self._fetched_at = float("-inf")
+        self._next_at = float("-inf")
+        self._failed = False
+        self._fetching = Lock()
+
+    def find(self, algorithm: str, key_id: str | None) -> PyJWK:
+        """Return the key with an id, or, of a token that names none, the only one for its algorithm.
+
+        Raises:
+            TokenRefused: there is none.
+            NotReady: it is not known, and the keys cannot be fetched.
+        """
+        key = self._find(algorithm, key_id)
+        if key is None:
+            with self._fetching:
+                self._fetch_if_due()
+            if self._failed:
+                raise NotReady("The token cannot be checked at present: its issuer's keys cannot be fetched.")
+        elif self._clock() - self._fetched_at >= FRESH_SECONDS and self._fetching.acquire(blocking=False):
+            try:
+                self._fetch_if_due()
+            finally:
+                self._fetching.release()
+        key = self._find(algorithm, key_id)
+        if key is None:
+            named = "names no key, and there is not exactly one" if key_id is None else f"key {key_id[:100]!r} is none"
+            raise TokenRefused(f"The token's {named} of its issuer's keys for {algorithm}.")
+        return key
+
+    def _find(self, algorithm: str, key_id: str | None) -> PyJWK | None:
+        fitting = [key for key in self._keys if key.algorithm_name == algorithm and key_id in {None, key.key_id}]
+        return fitting[0] if fitting and (key_id is not None or len(fitting) == 1) else None
+
+    def _fetch_if_due(self) -> None:
+        if self._clock() < self._next_at:
+            return
+        try:
+            self._keys = usable_keys(_fetch(self._url))
+        except (OSError, HTTPException, ValueError, msgspec.DecodeError) as error:
+            self._failed = True
+            self._next_at = self._clock() + RETRY_SECONDS
+            log.warning("keys cannot be fetched", server=urlsplit(self._url).hostname, reason=str(error))
+        else:
+            self._failed = False
+            self._fetched_at = self._clock()
+            self._next_at = self._fetched_at + COOLDOWN_SECONDS
+
+
+class _Document(msgspec.Struct):
+    keys: list[dict[str, Any]]
+
+
+def usable_keys(document: bytes) -> list[PyJWK]:
+    """Return the keys of a JSON Web Key Set that signatures of our algorithms can be verified with.
+
+    Raises:
+        msgspec.DecodeError: it is no such set.
+        ValueError: it has no such key.
+    """
+    found = [key for entry in msgspec.json.decode(document, type=_Document).keys if (key := _usable(entry)) is not None]
+    if not found:
+        raise ValueError("the set has no RSA key of 2048 bits or more for RS256, and no P-256 key for ES256")
+    return found
+
+
+def _usable(entry: dict[str, Any]) -> PyJWK | None:
+    if entry.get("kty") == "RSA":
+        algorithm = "RS256"
+    elif entry.get("kty") == "EC" and entry.get("crv") == "P-256":
+        algorithm = "ES256"
+    else:
+        return None
+    if entry.get("alg", algorithm) != algorithm or entry.get("use", "sig") != "sig":
+        return None
+    if "d" in entry:
+        log.warning("a private key is published, and not trusted", kid=entry.get("kid"))
+        return None
+    try:
+        key = PyJWK(entry, algorithm)
+    except (PyJWTError, TypeError, ValueError, KeyError):
+        return None
+    return None if key.Algorithm.check_key_length(key.key) else key
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Leaves redirections alone: they could lead anywhere, and away from https."""
+
+    def redirect_request(self, *_args: object) -> None:
+        """Follow none; the status becomes an error."""
+
+
+def _fetch(url: str) -> bytes:
+    local = [ProxyHandler({})] if url.startswith("http://") else []
+    opener = build_opener(_NoRedirect, *local)
+    request = Request(url, headers={"Accept": "application/json", "User-Agent": "chatq"})  # noqa: S310  # checked
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    body = bytearray()
+    try:
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            while part := answer.read1(65536):
+                body += part
+                if len(body) > MAX_BYTES:
+                    raise ValueError(f"the answer has more than {MAX_BYTES} bytes")
+                if time.monotonic() > deadline:
+                    raise ValueError(f"the answer was not there after {TIMEOUT_SECONDS:.0f} seconds")
+    except HTTPError as error:
+        error.close()
+        raise
+    return bytes(body)
