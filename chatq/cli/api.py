@@ -74,8 +74,10 @@ def api(
         raise BadSetting("CHATQ_API_WORKERS is 0: an API without processes cannot serve; 1 or more are needed.")
     if not (insecure or chosen.asks_for_tokens):
         check_exposure(chosen.host)
-    # What checks tokens is large: the processes share it if it is there before they are.
-    prepare(chosen, "web").tokens()
+    if chosen.asks_for_tokens:
+        # It is large: the processes share it if it is there before they are.
+        from chatq.access import tokens  # noqa: F401
+    prepare(chosen, "web")
 
     def make() -> Served:
         app = create_app(build(chosen))
