@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -22,7 +23,13 @@ class ClientFrame(Wire, kw_only=True):
 
 
 class Auth(ClientFrame, kw_only=True):
-    """Say who one is; in development mode one is believed."""
+    """Say who one is, or go on being it, with a token."""
+
+    token: str
+
+
+class DevelopmentAuth(ClientFrame, kw_only=True):
+    """Say who one is, in development mode, where one is believed."""
 
     user_id: ClientId
 
@@ -46,6 +53,8 @@ class Ping(ClientFrame):
 
 KINDS: dict[str, type[ClientFrame]] = {"auth": Auth, "join": Join, "leave": Leave, "ping": Ping}
 """The frames that are known, by type."""
+DEVELOPMENT_KINDS: dict[str, type[ClientFrame]] = {**KINDS, "auth": DevelopmentAuth}
+"""The same in development mode."""
 
 
 def parse_object(message: str | bytes) -> dict[str, object]:
@@ -63,8 +72,8 @@ def parse_object(message: str | bytes) -> dict[str, object]:
     return document
 
 
-def read_frame(document: dict[str, object]) -> ClientFrame:
-    """Return the frame that ``document`` describes.
+def read_frame(document: dict[str, object], kinds: Mapping[str, type[ClientFrame]] = KINDS) -> ClientFrame:
+    """Return the frame of one of ``kinds`` that ``document`` describes.
 
     Raises:
         UnknownType: its type is not known.
@@ -73,6 +82,6 @@ def read_frame(document: dict[str, object]) -> ClientFrame:
     kind = document.get("type")
     if kind is None:
         raise InvalidFields([FieldProblem("type", "is missing")])
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise UnknownType(f"No frame has the type {str(kind)[:100]!r}; known are {', '.join(KINDS)}.")
-    return convert(document, KINDS[kind])
+    if not isinstance(kind, str) or kind not in kinds:
+        raise UnknownType(f"No frame has the type {str(kind)[:100]!r}; known are {', '.join(kinds)}.")
+    return convert(document, kinds[kind])

@@ -26,6 +26,8 @@ from chatq.web.websocket import add_websocket
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
+    from chatq.access.tokens import Tokens
+
 _HOTTEST = ("POST", "/api/messages")
 
 
@@ -36,12 +38,13 @@ class App(Flask):
         super().__init__("chatq.web", static_folder=None)
         self.url_map.merge_slashes = False
         self.gate = Gate(services.settings)
-        self._identity = Identity(services.tokens())
+        tokens = services.tokens()
+        self._identity = Identity(tokens)
         self.hub = Hub(services.bus_redis(), services.engine)
         intake = Intake(services)
         self._messages = Messages(services, intake)
         self.extensions["chatq.drain"] = self.hub.drain
-        self._add_routes(services, intake)
+        self._add_routes(services, intake, tokens)
         self.before_request(self._identify)
         self.register_error_handler(Exception, self._problem)
 
@@ -76,7 +79,7 @@ class App(Flask):
             return Response(rv.body, rv.status, rv.headers)
         return super().make_response(rv)
 
-    def _add_routes(self, services: Services, intake: Intake) -> None:
+    def _add_routes(self, services: Services, intake: Intake, tokens: Tokens | None) -> None:
         messages, conversations = self._messages, Conversations(services)
         jobs, health, page = Jobs(services), Health(services), Page()
         for method, path, view in (
@@ -95,7 +98,7 @@ class App(Flask):
             self.add_url_rule(path, f"{method} {path}", view, methods=[method])
         path = _HOTTEST[1]
         self.add_url_rule(path, f"POST {path}", self._post_through_flask, methods=["POST"])
-        add_websocket(self, self.hub, self.gate, services)
+        add_websocket(self, self.hub, self.gate, services, tokens)
 
     def _post_through_flask(self) -> Answer:
         """Serve the hottest route where a path is spelled in another way, and tell Flask that it exists."""

@@ -13,6 +13,7 @@ from flask import Flask, request
 from chatq.domain.messages import max_document_bytes
 from chatq.errors import ChatqError, OriginRefused, RequestRefused, UpgradeRequired
 from chatq.realtime.connection import Connection
+from chatq.realtime.deadlines import Deadlines
 from chatq.realtime.frames import CloseCode
 from chatq.realtime.hub import Hub
 from chatq.realtime.session import Session
@@ -22,6 +23,8 @@ from chatq.web.services import Services
 
 if TYPE_CHECKING:
     from gevent.socket import socket as Socket  # noqa: N812  # a class by a lower-case name
+
+    from chatq.access.tokens import Tokens
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -47,8 +50,9 @@ class Server:
 flask_sock.Server = Server
 
 
-def add_websocket(app: Flask, hub: Hub, gate: Gate, services: Services) -> None:
-    """Add the route ``/ws``."""
+def add_websocket(app: Flask, hub: Hub, gate: Gate, services: Services, tokens: Tokens | None) -> None:
+    """Add the route ``/ws``; ``tokens`` checks tokens, None in development mode."""
+    deadlines = Deadlines()
     limit = max_document_bytes(services.settings.max_content_bytes)
     app.config["SOCK_SERVER_OPTIONS"] = {"max_message_bytes": limit}
     sock: Any = flask_sock.Sock(app)
@@ -59,7 +63,7 @@ def add_websocket(app: Flask, hub: Hub, gate: Gate, services: Services) -> None:
         except OriginRefused as error:
             # A page does not get to see the status of a handshake, but it does see a close code.
             server.connection.close(CloseCode.FORBIDDEN, error.detail)
-        Session(server.connection, hub, services.engine, services.redis).run()
+        Session(server.connection, hub, services.engine, services.redis, tokens=tokens, deadlines=deadlines).run()
 
     sock.route("/ws")(serve)
 
