@@ -36,6 +36,8 @@ class SendMessage(_Expiring):
 
     conversation_id: ClientId
     message_data: MessageData
+    joins: bool | None = None
+    """Whether the sender becomes a member, and the conversation is made if need be; by default so."""
 
 
 class EditMessage(_Expiring):
@@ -61,6 +63,8 @@ class UpdateMessageStatus(_Expiring):
     user_id: ClientId | None = None
     """By default ``dev``, the user of development mode."""
     conversation_id: ClientId | None = None
+    joins: bool | None = None
+    """Whether the user becomes a member; by default so. If not, it has no effect for one who is not in there."""
 
 
 MessageJob = SendMessage | EditMessage | DeleteMessage | UpdateMessageStatus
@@ -133,5 +137,5 @@ def read_message_job(name: str, data: object) -> MessageJob:
 
 
 def _nested(data: dict[str, Any]) -> dict[str, Any]:
-    outer = {name: data[name] for name in ("conversationId", "expiresAt") if name in data}
+    outer = {name: data[name] for name in ("conversationId", "expiresAt", "joins") if name in data}
     return outer | {"messageData": {name: value for name, value in data.items() if name not in outer}}

@@ -133,6 +133,8 @@ class Ledger:
     def __init__(self, now: str, before: Before) -> None:
         self.now = now
         self.conversations: dict[str, Conversation] = {}
+        self.unborn: set[str] = set()
+        """Conversations that were made for this batch, as long as none of its messages has called for them."""
         self.messages: dict[str, Stored] = {}
         self.members: dict[tuple[str, str], Member] = {}
         self.before = before
@@ -181,7 +183,11 @@ class Ledger:
             return _repeat(stored, job)
         if work.expired:
             return Outcome(failure=EXPIRED)
-        conversation = self.conversations[job.conversation_id]
+        if job.joins is not False:
+            self.unborn.discard(job.conversation_id)
+        conversation = self.conversations.get(job.conversation_id)
+        if conversation is None or conversation.id in self.unborn:
+            return Outcome(failure=f"There is no conversation {job.conversation_id}.")
         sender = data.sender_id or DEVELOPMENT_USER
         message = Message(
             id=work.message_id,
@@ -205,7 +211,7 @@ class Ledger:
         conversation.recompute = False
         member = (job.conversation_id, sender)
         # A mark that the same batch moves makes its user a member as well.
-        if member not in self.members and member not in self.new_members:
+        if job.joins is not False and member not in self.members and member not in self.new_members:
             self.new_members[member] = {
                 "conversation_id": job.conversation_id,
                 "user_id": sender,
@@ -248,6 +254,8 @@ class Ledger:
         message = stored.message
         user = job.user_id or DEVELOPMENT_USER
         key = (message.conversation_id, user)
+        if job.joins is False and key not in self.members and key not in self.new_members:
+            return Outcome()
         member = self.members.setdefault(key, Member(0, 0))
         mark = member.read_seq if job.status == "read" else member.delivered_seq
         if message.seq <= mark:

@@ -127,9 +127,11 @@ def load(connection: Connection, ledger: Ledger, works: Sequence[Work], *, thoro
         )
     }
     _load_messages(connection, ledger, wanted)
-    touched = {work.job.conversation_id for work in works if isinstance(work.job, SendMessage) and not work.expired}
+    sends = [work.job for work in works if isinstance(work.job, SendMessage) and not work.expired]
+    touched = {job.conversation_id for job in sends}
     touched.update(stored.message.conversation_id for stored in ledger.messages.values())
-    _lock_conversations(connection, ledger, touched)
+    to_make = {job.conversation_id for job in sends if job.joins is not False}
+    _lock_conversations(connection, ledger, touched, to_make)
     _load_marks(connection, ledger, works)
 
 
@@ -186,7 +188,9 @@ def _load_messages(connection: Connection, ledger: Ledger, ids: set[str]) -> Non
             published.row = stored
 
 
-def _lock_conversations(connection: Connection, ledger: Ledger, wanted: set[str]) -> None:
+def _lock_conversations(connection: Connection, ledger: Ledger, wanted: set[str], to_make: set[str]) -> None:
+    """Lock those of the wanted conversations that exist, and make those of ``to_make`` that do not."""
+
     def lock(ids: set[str]) -> None:
         for row in connection.execute(_lock(connection.dialect.name), as_list(connection, ids)):
             ledger.conversations[row.id] = Conversation(
@@ -196,11 +200,12 @@ def _lock_conversations(connection: Connection, ledger: Ledger, wanted: set[str]
     if not wanted:
         return
     lock(wanted)
-    missing = wanted - ledger.conversations.keys()
+    missing = to_make - ledger.conversations.keys()
     if missing:
         rows = [{"id": id_, "created_at": ledger.now} for id_ in sorted(missing)]
         connection.execute(_NEW_CONVERSATION, rows)
         lock(missing)
+        ledger.unborn |= missing
 
 
 def _load_marks(connection: Connection, ledger: Ledger, works: Sequence[Work]) -> None:

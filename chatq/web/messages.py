@@ -128,6 +128,8 @@ def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, sender: Call
     check_size(data.content, data.metadata, max_content_bytes)
     if data.created_at is not None:
         raise InvalidFields([FieldProblem("messageData.createdAt", "is for imports only (`chatq enqueue`)")])
+    if job.joins is not None:
+        raise InvalidFields([FieldProblem("joins", "is not a known field")])
     data.sender_id = sender.acting_as(data.sender_id)
     return job
 

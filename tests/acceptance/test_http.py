@@ -245,6 +245,7 @@ def test_malformed_json_is_400(roles: Roles, body: bytes) -> None:
             {"conversationId": "c", "messageData": {"content": "x", "createdAt": "2020-01-01T00:00:00Z"}},
             ["messageData.createdAt"],
         ),
+        ({"conversationId": "c", "messageData": {"content": "x"}, "joins": True}, ["joins"]),
         (
             {"conversationId": "c", "messageData": {"content": "x", "sender": "al"}, "more": 1},
             ["messageData.sender", "more"],

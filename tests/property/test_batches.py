@@ -22,9 +22,12 @@ from chatq.store.batch import apply_batch
 from chatq.store.engine import create_engine, reading, writing
 from chatq.store.fence import take_over
 from chatq.store.ledger import Outcome, Work
+from chatq.store.members import create_conversation
 from chatq.store.tables import metadata
 
 CONVERSATIONS, USERS = ["general", "random"], ["alice", "bob", "carol"]
+NOWHERE = "nowhere"
+"""A conversation that nobody makes."""
 RANK = {"sent": 0, "delivered": 1, "read": 2}
 
 
@@ -35,6 +38,7 @@ class Send:
     content: str
     client_id: str | None
     metadata: dict[str, Any] | None
+    joins: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,13 @@ class Mark:
     target: int
     status: str
     user: str
+    joins: bool | None
 
 
 Step = Send | Edit | Delete | Mark
 
 targets = st.integers(0, 12)
+joins = st.sampled_from([None, True, False])
 steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(
         Send,
@@ -66,11 +72,13 @@ steps: st.SearchStrategy[Step] = st.one_of(
         st.sampled_from(["a", "b"]),
         st.sampled_from(["1", "2"]),
         st.none() | st.sampled_from([{}, {"k": 1}]),
+        joins,
     ),
     st.builds(Send, st.sampled_from(CONVERSATIONS), st.sampled_from(USERS), st.just("c"), st.none(), st.none()),
+    st.builds(Send, st.just(NOWHERE), st.sampled_from(USERS), st.just("c"), st.none(), st.none(), st.just(False)),
     st.builds(Edit, targets, st.sampled_from(["c", "d"])),
     st.builds(Delete, targets),
-    st.builds(Mark, targets, st.sampled_from(["delivered", "read"]), st.sampled_from([*USERS, "dave"])),
+    st.builds(Mark, targets, st.sampled_from(["delivered", "read"]), st.sampled_from([*USERS, "dave"]), joins),
 )
 batches = st.lists(st.lists(steps, min_size=1, max_size=12), min_size=1, max_size=6)
 
@@ -104,7 +112,7 @@ def _send_job(step: Send) -> SendMessage:
     data = MessageData(
         sender_id=step.sender, content=step.content, client_message_id=step.client_id, metadata=step.metadata
     )
-    return SendMessage(conversation_id=step.conversation, message_data=data)
+    return SendMessage(conversation_id=step.conversation, message_data=data, joins=step.joins)
 
 
 def _work_about(step: Edit | Delete | Mark, message_id: str) -> Work:
@@ -115,7 +123,7 @@ def _work_about(step: Edit | Delete | Mark, message_id: str) -> Work:
         job = DeleteMessage(message_id=message_id)
     else:
         status: Any = step.status
-        job = UpdateMessageStatus(message_id=message_id, status=status, user_id=step.user)
+        job = UpdateMessageStatus(message_id=message_id, status=status, user_id=step.user, joins=step.joins)
     return Work(prepare(job, 8).job_id, message_id, job, timestamp())
 
 
@@ -158,7 +166,10 @@ class Model:
         if there is not None:
             same = (there["content"], there["metadata"] or None) == (data.content, data.metadata or None)
             return None if same or there["edited"] or there["deleted"] else "idempotency-mismatch"
-        self.members.setdefault((conversation, data.sender_id or ""), {"delivered": 0, "read": 0})
+        if conversation not in self.events:
+            return "There is no conversation"
+        if job.joins is not False:
+            self.members.setdefault((conversation, data.sender_id or ""), {"delivered": 0, "read": 0})
         seq = self._event(work, conversation, "newMessage")
         self.messages[work.message_id] = {
             "conversation": conversation,
@@ -173,6 +184,8 @@ class Model:
 
     def _mark(self, work: Work, job: UpdateMessageStatus, message: dict[str, Any]) -> None:
         key = (message["conversation"], job.user_id or "")
+        if job.joins is False and key not in self.members:
+            return
         marks = self.members.get(key, {"delivered": 0, "read": 0})
         if message["seq"] > marks[job.status]:
             steps = ["delivered", "read"] if job.status == "read" else ["delivered"]
@@ -180,7 +193,7 @@ class Model:
             self._event(work, message["conversation"], "messageStatus")
 
     def _event(self, work: Work, conversation: str, type_: str) -> int:
-        events = self.events.setdefault(conversation, [])
+        events = self.events[conversation]
         seq = len(events) + 1
         events.append({"seq": seq, "type": type_, "message": work.message_id, "job": work.job_id})
         self.jobs[work.job_id] = (conversation, seq)
@@ -225,6 +238,17 @@ def empty(engine: Engine) -> None:
     with writing(engine) as connection:
         for table in metadata.sorted_tables:
             connection.execute(delete(table))
+
+
+def begin(engine: Engine) -> Model:
+    """Empty the database but for two conversations, and return their model."""
+    empty(engine)
+    model = Model()
+    for conversation in CONVERSATIONS:
+        create_conversation(engine, conversation, "alice", title=None, others=(), now=timestamp())
+        model.events[conversation] = []
+        model.members[conversation, "alice"] = {"delivered": 0, "read": 0}
+    return model
 
 
 def assert_as_modelled(tables: Tables, model: Model) -> None:
@@ -297,9 +321,8 @@ some = settings(max_examples=60, suppress_health_check=[HealthCheck.function_sco
 @some
 @given(plan=batches)
 def test_batches_do_what_their_jobs_do_one_by_one(fast_engine: Engine, plan: list[list[Step]]) -> None:
-    empty(fast_engine)
+    model = begin(fast_engine)
     epoch = take_over(fast_engine, 0)
-    model = Model()
     failed: set[str] = set()
     for works in works_of(plan):
         # When a batch is applied
@@ -319,7 +342,7 @@ def test_batches_do_what_their_jobs_do_one_by_one(fast_engine: Engine, plan: lis
 @some
 @given(plan=batches)
 def test_a_batch_that_is_applied_twice_has_no_second_effect(fast_engine: Engine, plan: list[list[Step]]) -> None:
-    empty(fast_engine)
+    begin(fast_engine)
     epoch = take_over(fast_engine, 0)
     failed: set[str] = set()
     for works in works_of(plan):

@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from chatq.domain.clock import timestamp
-from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage
+from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
 from chatq.domain.messages import MessageData
 from chatq.errors import LaneLost
 from chatq.queue.codec import message_id_of, prepare
 from chatq.store.batch import apply_batch
 from chatq.store.fence import take_over
 from chatq.store.ledger import Outcome, Work
+from chatq.store.members import create_conversation, remove_member
 
 
 def send(content: str, *, conversation: str = "general", client_id: str | None = None) -> Work:
@@ -242,3 +243,64 @@ def test_a_bad_row_fails_for_good_at_its_last_attempt(engine: Engine, epoch: int
         row = connection.execute(text("SELECT message_id, sender_id, reason FROM failures")).one()
     assert row[:2] == (bad.message_id, "alice")
     assert "poisoned" in row.reason
+
+
+# --- jobs that make nobody a member --------------------------------------------------------------
+
+
+def stay(job: SendMessage | UpdateMessageStatus) -> Work:
+    job.joins = False
+    return work(job)
+
+
+def sent_by(user: str, content: str, conversation: str = "general") -> SendMessage:
+    return SendMessage(conversation_id=conversation, message_data=MessageData(sender_id=user, content=content))
+
+
+def members_of(engine: Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT user_id, read_seq FROM members ORDER BY user_id"))
+        return {row.user_id: row.read_seq for row in rows}
+
+
+def test_a_message_of_one_who_was_removed_is_kept_but_brings_nobody_back(engine: Engine, epoch: int) -> None:
+    # Given a message that was accepted while its sender was a member, who has been removed since
+    create_conversation(engine, "general", "alice", title=None, others=["bob"], now=timestamp())
+    message = stay(sent_by("bob", "accepted"))
+    remove_member(engine, "general", "bob", by="alice", allow=lambda _role: None)
+    # When it is stored, and the sender's mark comes as well
+    mark = stay(UpdateMessageStatus(message_id=message.message_id, status="read", user_id="bob"))
+    outcomes = apply_batch(engine, 0, epoch, [message, mark])
+    # Then the message is there, the mark has no effect, and bob is no member
+    assert frames(outcomes) == [["newMessage"], []]
+    assert contents(engine) == ["accepted"]
+    assert members_of(engine) == {"alice": 0}
+
+
+def test_a_member_s_marks_move_without_joining(engine: Engine, epoch: int) -> None:
+    create_conversation(engine, "general", "alice", title=None, others=["bob"], now=timestamp())
+    message = stay(sent_by("bob", "hello"))
+    marks = [
+        stay(UpdateMessageStatus(message_id=message.message_id, status="read", user_id=user))
+        for user in ("alice", "eve")
+    ]
+    outcomes = apply_batch(engine, 0, epoch, [message, *marks])
+    assert frames(outcomes) == [["newMessage"], ["messageStatus"], []]
+    assert members_of(engine) == {"alice": 1, "bob": 0}
+
+
+def test_a_message_that_may_not_make_its_conversation_fails_without_one(engine: Engine, epoch: int) -> None:
+    # Given one conversation that nobody made, and one that a later message of the batch makes
+    nowhere, early = stay(sent_by("eve", "lost", "nowhere")), stay(sent_by("eve", "too early"))
+    outcomes = apply_batch(engine, 0, epoch, [nowhere, early, send("first"), stay(sent_by("eve", "second"))])
+    # Then what came before its conversation fails, and says why
+    assert [outcome.failure for outcome in outcomes] == [
+        "There is no conversation nowhere.",
+        "There is no conversation general.",
+        None,
+        None,
+    ]
+    assert contents(engine) == ["first", "second"]
+    assert members_of(engine) == {"alice": 0}
+    with engine.connect() as connection:
+        assert list(connection.execute(text("SELECT id FROM conversations")).scalars()) == ["general"]
