@@ -124,6 +124,18 @@ def check_size(content: str, metadata: dict[str, Any] | None, max_content_bytes:
         raise TooLarge(f"metadata has {size} bytes as JSON; at most {MAX_METADATA_BYTES} are allowed.")
 
 
+def check_new(data: MessageData, max_content_bytes: int) -> None:
+    """Refuse a message that a client may not send, though its fields are right one by one.
+
+    Raises:
+        TooLarge: see :func:`check_size`.
+        InvalidFields: ``metadata`` is nested too deeply, or ``createdAt`` is set.
+    """
+    check_size(data.content, data.metadata, max_content_bytes)
+    if data.created_at is not None:
+        raise InvalidFields([FieldProblem("messageData.createdAt", "is for imports only (`chatq enqueue`)")])
+
+
 def max_document_bytes(max_content_bytes: int) -> int:
     """Return how large a JSON document with one message can be that :func:`check_size` lets pass.
 

@@ -2,86 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any, Union
 
 import msgspec
 
+from chatq.domain.messages import MessageData
 from chatq.domain.wire import ClientId, Wire, convert, parse
 from chatq.errors import FieldProblem, InvalidFields, MalformedJson, UnknownType
 
 Ref = Annotated[str, msgspec.Meta(max_length=128, description="text of at most 128 characters")]
-"""Chosen by the client; comes back with the error that its frame met."""
+"""Chosen by the client; comes back with the answer to its frame."""
 Since = Annotated[int, msgspec.Meta(ge=0, le=1 << 53, description="a whole number, 0 or more")]
 
 
-class ClientFrame(Wire, kw_only=True):
-    """What all frames of a client have."""
+class ClientFrame(Wire, tag_field="type", kw_only=True):
+    """What all frames of a client have, beside their ``type``."""
 
-    type: str
     ref: Ref | None = None
 
 
-class Auth(ClientFrame, kw_only=True):
+class Auth(ClientFrame, tag="auth", kw_only=True):
     """Say who one is, or go on being it, with a token."""
 
     token: str
 
 
-class DevelopmentAuth(ClientFrame, kw_only=True):
+class DevelopmentAuth(ClientFrame, tag="auth", kw_only=True):
     """Say who one is, in development mode, where one is believed."""
 
     user_id: ClientId
 
 
-class Join(ClientFrame, kw_only=True):
+class Join(ClientFrame, tag="join", kw_only=True):
     """Follow a conversation; with ``since``, from the event after that number on."""
 
     conversation_id: ClientId
     since: Since | None = None
 
 
-class Leave(ClientFrame, kw_only=True):
+class Leave(ClientFrame, tag="leave", kw_only=True):
     """Follow a conversation no more."""
 
     conversation_id: ClientId
 
 
-class Ping(ClientFrame):
+class Ping(ClientFrame, tag="ping"):
     """Ask for the newest event numbers of what one follows."""
 
 
-KINDS: dict[str, type[ClientFrame]] = {"auth": Auth, "join": Join, "leave": Leave, "ping": Ping}
-"""The frames that are known, by type."""
-DEVELOPMENT_KINDS: dict[str, type[ClientFrame]] = {**KINDS, "auth": DevelopmentAuth}
-"""The same in development mode."""
+class Send(ClientFrame, tag="send", kw_only=True):
+    """Send a message: what a ``POST /api/messages`` does."""
+
+    ref: Ref
+    conversation_id: ClientId
+    message_data: MessageData
 
 
-def parse_object(message: str | bytes) -> dict[str, object]:
-    """Return the JSON object that a message holds.
+Frame = Auth | DevelopmentAuth | Join | Leave | Ping | Send
 
-    Raises:
-        MalformedJson: the message is binary, or not well-formed.
-        InvalidFields: it is something else than an object.
-    """
+
+class Language:
+    """The frames that are understood."""
+
+    def __init__(self, **kinds: type[Frame]) -> None:
+        """Take them by type."""
+        self._kinds = kinds
+        self._decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Union[tuple(kinds.values())])  # noqa: UP007
+
+    def read(self, message: str | bytes) -> Frame:
+        """Return the frame that a message holds.
+
+        Raises:
+            MalformedJson: the message is binary, or not well-formed.
+            UnknownType: its type is not known.
+            InvalidFields: naming each field that is wrong.
+        """
+        if isinstance(message, str):
+            try:
+                return self._decoder.decode(message)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                # The slow way says what is wrong.
+                pass
+        document = _parse_object(message)
+        kind = document.pop("type", None)
+        if kind is None:
+            raise InvalidFields([FieldProblem("type", "is missing")])
+        if not isinstance(kind, str) or kind not in self._kinds:
+            raise UnknownType(f"No frame has the type {str(kind)[:100]!r}; known are {', '.join(self._kinds)}.")
+        return convert(document, self._kinds[kind])
+
+
+LANGUAGE = Language(auth=Auth, join=Join, leave=Leave, ping=Ping, send=Send)
+DEVELOPMENT_LANGUAGE = Language(auth=DevelopmentAuth, join=Join, leave=Leave, ping=Ping, send=Send)
+
+
+def find_ref(message: str | bytes) -> object:
+    """Return the ``ref`` of a message that is no frame, if it has one."""
+    try:
+        return _parse_object(message).get("ref")
+    except (MalformedJson, InvalidFields):
+        return None
+
+
+def _parse_object(message: str | bytes) -> dict[str, Any]:
     if isinstance(message, bytes):
         raise MalformedJson("Frames are JSON in text messages; this one is binary.")
     document = parse(message)
     if not isinstance(document, dict):
         raise InvalidFields([FieldProblem("", "a frame must be a JSON object")])
     return document
-
-
-def read_frame(document: dict[str, object], kinds: Mapping[str, type[ClientFrame]] = KINDS) -> ClientFrame:
-    """Return the frame of one of ``kinds`` that ``document`` describes.
-
-    Raises:
-        UnknownType: its type is not known.
-        InvalidFields: naming each field that is wrong.
-    """
-    kind = document.get("type")
-    if kind is None:
-        raise InvalidFields([FieldProblem("type", "is missing")])
-    if not isinstance(kind, str) or kind not in kinds:
-        raise UnknownType(f"No frame has the type {str(kind)[:100]!r}; known are {', '.join(kinds)}.")
-    return convert(document, kinds[kind])

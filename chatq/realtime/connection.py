@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from contextlib import suppress
-from typing import cast
 
 import gevent
 from gevent.event import Event
-from gevent.socket import SHUT_RDWR
+from gevent.socket import SHUT_RDWR, wait_read
 from gevent.socket import socket as Socket  # noqa: N812  # a class by a lower-case name
-from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol, Opcode, ParseFailed
 
 from chatq.realtime.frames import CloseCode, close_frame, ping_frame, pong_frame
 from chatq.realtime.outbox import Outbox
+from chatq.realtime.reader import End, Ping, Reader
 
 HEARTBEAT_SECONDS = 25
 """How often a client should say something; a silent one is asked whether it lives, and dropped if it does not."""
 LINGER_SECONDS = 5.0
 """How long the end of a connection may take."""
-_READ_BYTES = 16384
+ANSWER_SECONDS = 2.5
+"""How long the end of a connection waits for answers that its client is still owed."""
+_READ_BYTES = 32768
 
 
 class Closed(Exception):
@@ -33,30 +34,66 @@ class Connection:
     ahead of what :meth:`receive` is asked for but what one read of the socket brings.
     """
 
+    __slots__ = ("_closing", "_end", "_ended", "_outbox", "_owed", "_reader", "_settled", "_socket")
+
     def __init__(self, socket: Socket, max_message_bytes: int) -> None:
         self._socket = socket
-        self._max_message_bytes = max_message_bytes
         self._outbox = Outbox(socket, self._too_slow)
-        self._protocol = FrameProtocol(client=False, extensions=[])
-        self._messages = self._read_messages()
+        self._reader = Reader(max_message_bytes)
+        self._end: End | None = None
+        """Why nothing more can be read, once what came before it was received."""
         self._closing = False
         self._ended = Event()
-        socket.settimeout(HEARTBEAT_SECONDS)
+        self._owed = 0
+        """Weight of what is in hand and not answered yet; see :meth:`owe`."""
+        self._settled: Event | None = None
+        """Set whenever some of it is answered; there once somebody has waited for it."""
 
-    def receive(self) -> str | bytes:
-        """Return the next message; ``bytes`` for a binary one.
+    def receive(self) -> list[str | bytes]:
+        """Wait for messages, and return all that came together; ``bytes`` for a binary one.
 
         Raises:
             Closed: there will be none.
         """
-        try:
-            return next(self._messages)
-        except StopIteration:
-            raise Closed from None
+        while self._end is None:
+            data = self._read()
+            if not data:
+                raise Closed
+            if messages := self._take(data):
+                return messages
+        if self._end.violation:
+            self.close(self._end.code, self._end.reason, at_once=True)
+            while self._read():
+                # What is left unread as a socket is closed can cost the other side our last frame.
+                pass
+        else:
+            self.close(self._end.code, "", at_once=True)
+        raise Closed
 
     def send(self, frame: bytes) -> None:
         """Send a frame; never waits, and has no effect once the connection is closing."""
         self._outbox.send(frame)
+
+    def owe(self, weight: int) -> None:
+        """Have work in hand that :meth:`settle` will answer; closing waits for that a while."""
+        self._owed += weight
+
+    def settle(self, weight: int, frames: bytes) -> None:
+        """Answer work that was in hand."""
+        self._owed -= weight
+        if frames:
+            self._outbox.send(frames)
+        if self._settled is not None:
+            self._settled.set()
+
+    def wait_until_settled(self, weight: int = 0, timeout: float | None = None) -> None:
+        """Wait until no more than ``weight`` is in hand, or for ``timeout`` seconds."""
+        with gevent.Timeout(timeout, exception=False):
+            while self._owed > weight:
+                if self._settled is None:
+                    self._settled = Event()
+                self._settled.clear()
+                self._settled.wait()
 
     def wait_until_below(self, size: int) -> None:
         """Wait until at most ``size`` bytes wait to be sent.
@@ -75,13 +112,15 @@ class Connection:
     def close(self, code: int, reason: str, *, at_once: bool = False) -> None:
         """Say that the connection ends, and end it once the client has answered, or after a while.
 
-        With ``at_once``, what still waits to be sent is left out.
+        With ``at_once``, what still waits to be sent, or to be answered, is left out.
         """
         if self._closing:
             return
         self._closing = True
-        self._outbox.end(close_frame(code, reason), at_once=at_once)
-        gevent.spawn(self._end_soon)
+        frame = close_frame(code, reason)
+        if at_once or not self._owed:
+            self._outbox.end(frame, at_once=at_once)
+        gevent.spawn(self._end_soon, frame)
 
     def finish(self) -> None:
         """Let the last frame be written; the caller closes the socket afterwards."""
@@ -91,80 +130,46 @@ class Connection:
     def _too_slow(self) -> None:
         self.close(CloseCode.TOO_SLOW, "too much waits to be sent; reconnect and resume", at_once=True)
 
-    def _end_soon(self) -> None:
+    def _end_soon(self, frame: bytes) -> None:
+        self.wait_until_settled(timeout=ANSWER_SECONDS)
+        self._outbox.end(frame, at_once=False)
         if not self._ended.wait(LINGER_SECONDS):
             # Wakes whoever reads.
             with suppress(OSError):
                 self._socket.shutdown(SHUT_RDWR)
 
-    def _read_messages(self) -> Iterator[str | bytes]:
-        parts: list[str | bytes] = []
-        size = 0
-        for frame in self._read_frames():
-            if frame.opcode.iscontrol():
-                if not self._control(frame):
-                    return
-                continue
-            if self._closing:
-                continue
-            payload = cast("str | bytes", frame.payload)
-            size += len(payload)
-            if size > self._max_message_bytes:
-                reason = f"a message may have {self._max_message_bytes} bytes"
-                self.close(CloseCode.TOO_LARGE, reason, at_once=True)
-                parts, size = [], 0
-                continue
-            parts.append(payload)
-            if frame.message_finished:
-                yield _joined(parts)
-                parts, size = [], 0
+    def _take(self, data: bytes) -> list[str | bytes]:
+        """Return the messages that are whole by now, after answering what is about the connection itself."""
+        messages: list[str | bytes] = []
+        pongs: list[bytes] = []
+        for item in self._reader.receive(data):
+            if isinstance(item, str | bytes):
+                messages.append(item)
+            elif isinstance(item, Ping):
+                pongs.append(pong_frame(item.payload))
+            else:
+                self._end = item
+        if pongs:
+            self.send(b"".join(pongs))
+        return [] if self._closing else messages
 
-    def _control(self, frame: Frame) -> bool:
-        """Answer a control frame; return False at the end."""
-        if frame.opcode is Opcode.PING:
-            self.send(pong_frame(bytes(frame.payload) if isinstance(frame.payload, bytes | bytearray) else b""))
-        elif frame.opcode is Opcode.CLOSE:
-            code = frame.payload[0] if isinstance(frame.payload, tuple) else CloseReason.NORMAL_CLOSURE
-            self.close(CloseCode.NORMAL if code == CloseReason.NO_STATUS_RCVD else int(code), "", at_once=True)
-            return False
-        return True
+    def _read(self) -> bytes:
+        """Wait for what the socket brings; b"" at its end.
 
-    def _read_frames(self) -> Iterator[Frame]:
-        try:
-            for data in self._read_socket():
-                self._protocol.receive_bytes(data)
-                yield from self._protocol.received_frames()
-        except ParseFailed as error:
-            self.close(int(error.code), str(error), at_once=True)
-            for _ in self._read_socket():
-                # What is left unread as a socket is closed can cost the other side our last frame.
-                pass
-
-    def _read_socket(self) -> Iterator[bytes]:
+        Always lets others go first: a client that sends without end must not have all the time.
+        """
         asked = False
         while True:
             try:
-                data = self._socket.recv(_READ_BYTES)
+                wait_read(self._socket.fileno(), HEARTBEAT_SECONDS)
+                # gevent keeps its sockets in non-blocking mode.
+                return os.read(self._socket.fileno(), _READ_BYTES)
+            except BlockingIOError:
+                continue
             except TimeoutError:
                 if asked:
-                    return
+                    return b""
                 asked = True
                 self.send(ping_frame())
-                continue
             except OSError:
-                return
-            if not data:
-                return
-            asked = False
-            yield data
-            # Reading waits only where there is nothing: a client that sends without end must not have all the time.
-            gevent.sleep(0)
-
-
-def _joined(parts: list[str | bytes]) -> str | bytes:
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    if isinstance(first, str):
-        return "".join(part for part in parts if isinstance(part, str))
-    return b"".join(part for part in parts if isinstance(part, bytes))
+                return b""

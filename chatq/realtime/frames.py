@@ -16,6 +16,8 @@ class CloseCode(IntEnum):
     """Why a connection ends. 44xx: do not come back unchanged. 45xx: reconnect and resume."""
 
     NORMAL = 1000
+    PROTOCOL_ERROR = 1002
+    NOT_UTF8 = 1007
     NOT_AUTHENTICATED = 4401
     FORBIDDEN = 4403
     TOO_LARGE = 4413

@@ -20,6 +20,10 @@ class Outbox:
     The greenlet exists only as long as something waits.
     """
 
+    __slots__ = (
+        "_below", "_ended", "_mark", "_on_overflow", "_size", "_socket", "_waiting", "_writer", "_written",
+    )  # fmt: skip
+
     def __init__(self, socket: Socket, on_overflow: Callable[[], None]) -> None:
         """Take a connected socket of gevent's; ``on_overflow`` is called when too much waits."""
         self._socket = socket

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 
+from chatq.queue.intake import Intake
+from chatq.realtime.deadlines import Deadlines
 from chatq.realtime.hub import Hub
+from chatq.realtime.sending import Sending
+from chatq.realtime.shared import Shared
 from chatq.web import problems
 from chatq.web.answers import Answer, Header
 from chatq.web.batch import Batch
 from chatq.web.conversations import Conversations
 from chatq.web.health import Health
 from chatq.web.identity import Identity
-from chatq.web.intake import Intake
 from chatq.web.jobs import Jobs
 from chatq.web.messages import Messages
 from chatq.web.page import Page
@@ -26,7 +29,6 @@ from chatq.web.websocket import add_websocket
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
-    from chatq.access.tokens import Tokens
 
 _HOTTEST = ("POST", "/api/messages")
 
@@ -41,10 +43,21 @@ class App(Flask):
         tokens = services.tokens()
         self._identity = Identity(tokens)
         self.hub = Hub(services.bus_redis(), services.engine)
-        intake = Intake(services)
+        intake = Intake(services.edge, services.settings.lanes)
         self._messages = Messages(services, intake)
         self.extensions["chatq.drain"] = self.hub.drain
-        self._add_routes(services, intake, tokens)
+        self._add_routes(services, intake)
+        shared = Shared(
+            hub=self.hub,
+            intake=intake,
+            sending=Sending(intake.accept_many),
+            engine=services.engine,
+            redis=services.redis,
+            tokens=tokens,
+            deadlines=Deadlines(),
+            max_content_bytes=services.settings.max_content_bytes,
+        )
+        add_websocket(self, self.gate, shared)
         self.before_request(self._identify)
         self.register_error_handler(Exception, self._problem)
 
@@ -79,7 +92,7 @@ class App(Flask):
             return Response(rv.body, rv.status, rv.headers)
         return super().make_response(rv)
 
-    def _add_routes(self, services: Services, intake: Intake, tokens: Tokens | None) -> None:
+    def _add_routes(self, services: Services, intake: Intake) -> None:
         messages, conversations = self._messages, Conversations(services)
         jobs, health, page = Jobs(services), Health(services), Page()
         for method, path, view in (
@@ -98,7 +111,6 @@ class App(Flask):
             self.add_url_rule(path, f"{method} {path}", view, methods=[method])
         path = _HOTTEST[1]
         self.add_url_rule(path, f"POST {path}", self._post_through_flask, methods=["POST"])
-        add_websocket(self, self.hub, self.gate, services, tokens)
 
     def _post_through_flask(self) -> Answer:
         """Serve the hottest route where a path is spelled in another way, and tell Flask that it exists."""

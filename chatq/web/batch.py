@@ -12,10 +12,11 @@ from chatq.domain.jobs import SendMessage
 from chatq.domain.wire import Wire, decode
 from chatq.errors import ChatqError, FieldProblem, InvalidFields, RequestRefused
 from chatq.queue.edge import Accepted
+from chatq.queue.intake import Intake
 from chatq.web import problems
+from chatq.web.accepted import accepted_document
 from chatq.web.answers import Answer, json_answer
 from chatq.web.identity import caller
-from chatq.web.intake import Intake, accepted_document
 from chatq.web.messages import read_message
 from chatq.web.requests import KEY_HEADER, read_body
 from chatq.web.services import Services
@@ -51,7 +52,9 @@ class Batch:
             raise InvalidFields([FieldProblem(KEY_HEADER, "is for one message: give each a clientMessageId")])
         batch = decode(read_body(environ, MAX_BODY_BYTES), MessageBatch)
         read = [self._read(raw, caller(environ)) for raw in batch.messages]
-        outcomes = iter(self._intake.accept_many([job for job in read if isinstance(job, SendMessage)]))
+        outcomes = iter(
+            self._intake.accept_many([self._intake.prepare(job) for job in read if isinstance(job, SendMessage)])
+        )
         results = [self._result(job if isinstance(job, ChatqError) else next(outcomes)) for job in read]
         return json_answer({"results": results}, 202)
 

@@ -9,13 +9,14 @@ from flask import request
 
 from chatq.access.callers import Caller
 from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
-from chatq.domain.messages import Content, check_size, max_document_bytes
+from chatq.domain.messages import Content, check_new, check_size, max_document_bytes
 from chatq.domain.wire import Wire, convert, decode, parse
 from chatq.errors import FieldProblem, InvalidFields, MessageDeleted
+from chatq.queue.intake import Intake
+from chatq.web.accepted import accepted_answer
 from chatq.web.answers import Answer, json_answer
 from chatq.web.finding import Known, find
 from chatq.web.identity import caller
-from chatq.web.intake import Intake, accepted_answer
 from chatq.web.requests import (
     KEY_HEADER,
     Environ,
@@ -125,9 +126,7 @@ def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, sender: Call
     """
     job = decode(bytes(body), SendMessage)
     data = job.message_data
-    check_size(data.content, data.metadata, max_content_bytes)
-    if data.created_at is not None:
-        raise InvalidFields([FieldProblem("messageData.createdAt", "is for imports only (`chatq enqueue`)")])
+    check_new(data, max_content_bytes)
     if job.joins is not None:
         raise InvalidFields([FieldProblem("joins", "is not a known field")])
     data.sender_id = sender.acting_as(data.sender_id)

@@ -13,18 +13,15 @@ from flask import Flask, request
 from chatq.domain.messages import max_document_bytes
 from chatq.errors import ChatqError, OriginRefused, RequestRefused, UpgradeRequired
 from chatq.realtime.connection import Connection
-from chatq.realtime.deadlines import Deadlines
 from chatq.realtime.frames import CloseCode
-from chatq.realtime.hub import Hub
 from chatq.realtime.session import Session
+from chatq.realtime.shared import Shared
 from chatq.web.requests import Environ
 from chatq.web.security import Gate
-from chatq.web.services import Services
 
 if TYPE_CHECKING:
     from gevent.socket import socket as Socket  # noqa: N812  # a class by a lower-case name
 
-    from chatq.access.tokens import Tokens
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -50,10 +47,9 @@ class Server:
 flask_sock.Server = Server
 
 
-def add_websocket(app: Flask, hub: Hub, gate: Gate, services: Services, tokens: Tokens | None) -> None:
-    """Add the route ``/ws``; ``tokens`` checks tokens, None in development mode."""
-    deadlines = Deadlines()
-    limit = max_document_bytes(services.settings.max_content_bytes)
+def add_websocket(app: Flask, gate: Gate, shared: Shared) -> None:
+    """Add the route ``/ws``."""
+    limit = max_document_bytes(shared.max_content_bytes)
     app.config["SOCK_SERVER_OPTIONS"] = {"max_message_bytes": limit}
     sock: Any = flask_sock.Sock(app)
 
@@ -63,7 +59,7 @@ def add_websocket(app: Flask, hub: Hub, gate: Gate, services: Services, tokens: 
         except OriginRefused as error:
             # A page does not get to see the status of a handshake, but it does see a close code.
             server.connection.close(CloseCode.FORBIDDEN, error.detail)
-        Session(server.connection, hub, services.engine, services.redis, tokens=tokens, deadlines=deadlines).run()
+        Session(server.connection, shared).run()
 
     sock.route("/ws")(serve)
 

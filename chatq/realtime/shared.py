@@ -1,0 +1,33 @@
+"""What all sessions of a process share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import redis
+from sqlalchemy import Engine
+
+from chatq.queue.intake import Intake
+from chatq.realtime.deadlines import Deadlines
+from chatq.realtime.hub import Hub
+from chatq.realtime.sending import Sending
+
+if TYPE_CHECKING:
+    from chatq.access.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Made once in a process."""
+
+    hub: Hub
+    intake: Intake
+    sending: Sending
+    engine: Engine
+    redis: redis.Redis
+    """A client for short questions."""
+    tokens: Tokens | None
+    """What checks tokens; None in development mode."""
+    deadlines: Deadlines
+    max_content_bytes: int
