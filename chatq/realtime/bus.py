@@ -28,6 +28,8 @@ PING_SECONDS = 5.0
 """How long nothing may be heard before Redis is asked whether it lives."""
 MAX_PAUSE_SECONDS = 1.0
 _CHANNELS_AT_ONCE = 500
+_ITEMS_AT_ONCE = 500
+"""How much is taken before it is handed over; what came on one channel, at once: a burst costs few writes."""
 
 log = structlog.get_logger("chatq.realtime")
 
@@ -36,7 +38,7 @@ class Receiver(Protocol):
     """Who takes what comes over the bus; neither method may wait for long."""
 
     def receive(self, channel: str, payload: bytes) -> None:
-        """Take what was published on a channel."""
+        """Take what was published on a channel: one or more publications, a line or several each."""
 
     def restored(self) -> None:
         """Learn that all channels are subscribed to again, and that messages may have been missed before."""
@@ -127,30 +129,46 @@ class Bus:
                 self._send("PING")
                 continue
             silent = False
-            if isinstance(item, list):
-                self._take(*item)
+            self._hand_over(self._take_all(item))
             if waiting and not self._asked:
                 waiting = False
                 self._receiver.restored()
 
-    def _take(self, kind: bytes, channel: bytes | None, payload: object = None) -> None:
-        if channel is None:
+    def _take_all(self, item: object) -> dict[str, list[bytes]]:
+        """Take what was read, and what else is there already; return what was published, by channel."""
+        arrived: dict[str, list[bytes]] = {}
+        self._take(arrived, item)
+        for _ in range(_ITEMS_AT_ONCE):
+            try:
+                self._take(arrived, self._connection.read_response(timeout=0, disconnect_on_error=False))
+            except redis.RedisError:
+                # There is no more. Or the connection is broken, as the next to read it finds out.
+                break
+        return arrived
+
+    def _take(self, arrived: dict[str, list[bytes]], item: object) -> None:
+        if not isinstance(item, list) or item[1] is None:
             return
+        kind, channel, payload = item
         name = channel.decode()
         if kind == b"message" and isinstance(payload, bytes):
-            try:
-                self._receiver.receive(name, payload)
-            except Exception:
-                # One conversation's trouble is not to stop all others.
-                log.exception("what came over the bus could not be delivered", channel=name)
-            # A burst is not to keep everything else in this process waiting.
-            gevent.sleep(0)
+            arrived.setdefault(name, []).append(payload)
         elif kind == b"subscribe":
             self._asked[name] -= 1
             if self._asked[name] <= 0:
                 del self._asked[name]
                 if (settled := self._wanted.get(name)) is not None:
                     settled.set()
+
+    def _hand_over(self, arrived: dict[str, list[bytes]]) -> None:
+        for name, payloads in arrived.items():
+            try:
+                self._receiver.receive(name, b"\n".join(payloads))
+            except Exception:
+                # One conversation's trouble is not to stop all others.
+                log.exception("what came over the bus could not be delivered", channel=name)
+            # A burst is not to keep everything else in this process waiting.
+            gevent.sleep(0)
 
     def _subscribe(self, channels: Sequence[str]) -> None:
         if channels and self._connection is not None:

@@ -62,12 +62,18 @@ class ChatqSide:
     @contextmanager
     def api(self) -> Iterator[str]:
         """Run ``chatq api`` and yield its URL once it is ready."""
+        with self.serving() as (url, _):
+            yield url
+
+    @contextmanager
+    def serving(self) -> Iterator[tuple[str, Running]]:
+        """Run ``chatq api`` and yield its URL, once it is ready, and the process."""
         port = free_port()
         running = self.command.start("api", "--port", str(port))
         url = f"http://127.0.0.1:{port}"
         try:
             _wait_until_ready(f"{url}/readyz", running)
-            yield url
+            yield url, running
         finally:
             running.close()
 

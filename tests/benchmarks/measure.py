@@ -18,17 +18,18 @@ Run = Callable[[], Figures]
 class Measure:
     """A figure, and what it has to reach.
 
-    A bound is one of the ratio, the first side's figure to the second's; where there is one side only, of
-    the figure itself.
+    A bound is one of the ratio, the first side's figure to the second's, unless ``of_ratio`` is False: then, and
+    where there is one side only, it is one of the first side's figure itself.
     """
 
     key: str
     unit: str
     at_least: float | None = None
     at_most: float | None = None
+    of_ratio: bool = True
 
     def is_met(self, value: float) -> bool:
-        """Tell whether a ratio, or a lone figure, is within its bound."""
+        """Tell whether a ratio, or a figure, is within its bound."""
         return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
 
 
@@ -65,7 +66,7 @@ class Row:
     @property
     def met(self) -> bool:
         """Whether the bound is kept."""
-        return self.measure.is_met(self.value)
+        return self.measure.is_met(self.value if self.measure.of_ratio else self.figures[0])
 
 
 @dataclass(slots=True)

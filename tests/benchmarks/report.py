@@ -57,7 +57,8 @@ def _cells(result: Result, row: Row) -> list[str]:
         return [title, *figures, "-", "-", _target(measure, measure.unit), "yes" if row.met else "NO"]
     ratio = f"{row.value:.2f} ({min(row.ratios):.2f} … {max(row.ratios):.2f})"
     other = f"{benchmark.sides[1]}: {figures[1]}"
-    return [title, figures[0], other, ratio, _target(measure, "x"), "yes" if row.met else "NO"]
+    target = _target(measure, "x" if measure.of_ratio else measure.unit)
+    return [title, figures[0], other, ratio, target, "yes" if row.met else "NO"]
 
 
 def _target(measure: Measure, unit: str) -> str:
