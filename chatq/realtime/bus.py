@@ -35,10 +35,13 @@ log = structlog.get_logger("chatq.realtime")
 
 
 class Receiver(Protocol):
-    """Who takes what comes over the bus; neither method may wait for long."""
+    """Who takes what comes over the bus; no method may wait for long."""
 
     def receive(self, channel: str, payload: bytes) -> None:
         """Take what was published on a channel: one or more publications, a line or several each."""
+
+    def lost(self) -> None:
+        """Learn that messages are missed from now on, or were already."""
 
     def restored(self) -> None:
         """Learn that all channels are subscribed to again, and that messages may have been missed before."""
@@ -194,5 +197,6 @@ class Bus:
         if not self._away:
             log.warning("the bus is down; events are read from the database once it is back", reason=reason)
         self._away = True
+        self._receiver.lost()
         for settled in self._wanted.values():
             settled.set()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import gevent
 import redis
 import structlog
 from sqlalchemy import Engine
 
-from chatq.domain.wire import encode
+from chatq.access.membership import Change, Memberships
+from chatq.domain.wire import decode, encode
 from chatq.errors import DatabaseError
 from chatq.queue import keys
 from chatq.realtime.bus import Bus
@@ -15,7 +18,7 @@ from chatq.realtime.connection import Connection
 from chatq.realtime.frames import CloseCode, text_frame
 from chatq.realtime.live import numbered
 from chatq.realtime.room import RETRY_SECONDS, Room
-from chatq.store import reads
+from chatq.store import members, reads
 from chatq.store.reads import Replay
 
 REPLAY_BYTES = 256 * 1024
@@ -25,18 +28,32 @@ _BEYOND_ALL = 1 << 62
 log = structlog.get_logger("chatq.realtime")
 
 
-class Hub:
-    """The rooms of this process; the bus brings it what happens."""
+class _Removed(Exception):
+    """A user was removed from a conversation while joining it."""
 
-    def __init__(self, client: redis.Redis, engine: Engine) -> None:
+
+class Hub:
+    """The rooms of this process; the bus brings it what happens.
+
+    While the bus is away it may miss that a member is removed. What the bus brings afterwards is left to the log, until
+    the database has been asked who is still a member.
+    """
+
+    def __init__(self, client: redis.Redis, engine: Engine, memberships: Memberships) -> None:
         """Take a client without a time limit, for the bus alone."""
         self._bus = Bus(client, self)
         self._engine = engine
+        self._memberships = memberships
         self._connections: set[Connection] = set()
         self._rooms: dict[str, Room] = {}
         """By channel."""
         self._users: dict[str, dict[Connection, None]] = {}
         """By channel: the connections of one user."""
+        self._joined: dict[Connection, dict[str, str | None]] = {}
+        """By connection: the conversations that it follows, or is about to, each with the user as whom it may."""
+        self._outages = 0
+        self._doubtful = False
+        """Whether somebody may follow a conversation who is no member any more."""
         self._draining = False
 
     def enter(self, connection: Connection) -> None:
@@ -46,7 +63,9 @@ class Hub:
             self._send_away(connection)
 
     def exit(self, connection: Connection) -> None:
-        """Know a connection, which has left everything that it followed, no more."""
+        """Know a connection, which follows no user any more, no more."""
+        for conversation_id in list(self.joined(connection)):
+            self.leave(connection, conversation_id)
         self._connections.discard(connection)
 
     def drain(self) -> None:
@@ -55,10 +74,19 @@ class Hub:
         for connection in list(self._connections):
             self._send_away(connection)
 
-    def join(self, connection: Connection, conversation_id: str, since: int | None) -> None:
+    def listen(self) -> None:
+        """Hear of changes in who is in which conversation from now on; does not wait."""
+        gevent.spawn(self._bus.subscribe, keys.MEMBERS)
+
+    def joined(self, connection: Connection) -> Collection[str]:
+        """Return the conversations that a connection follows."""
+        return self._joined.get(connection, {}).keys()
+
+    def join(self, connection: Connection, conversation_id: str, since: int | None, as_member: str | None) -> None:
         """Let a connection follow a conversation: send ``joined``, the events after ``since``, then all live ones.
 
-        Without ``since`` the live ones alone. If it follows the conversation already, it starts anew.
+        Without ``since`` the live ones alone. If it follows the conversation already, it starts anew. ``as_member`` is
+        the user, whose own channel it follows, as whom it may: once removed, it is sent ``left`` and nothing more.
 
         Raises:
             DatabaseError: the database cannot be asked; nothing is followed.
@@ -66,6 +94,21 @@ class Hub:
             Closed: the connection has ended.
         """
         self.leave(connection, conversation_id)
+        self._joined.setdefault(connection, {})[conversation_id] = as_member
+        try:
+            self._join(connection, conversation_id, since)
+        except _Removed:
+            log.debug("a member was removed while joining", conversation_id=conversation_id)
+        except BaseException:
+            self.leave(connection, conversation_id)
+            raise
+
+    def _join(self, connection: Connection, conversation_id: str, since: int | None) -> None:
+        def send(frames: bytes) -> None:
+            if conversation_id not in self.joined(connection):
+                raise _Removed
+            connection.send(frames)
+
         channel = keys.conversation_channel(conversation_id)
         room = self._rooms.get(channel)
         if room is None:
@@ -75,22 +118,30 @@ class Hub:
             self._bus.subscribe(channel)
             page = reads.replay(self._engine, conversation_id, _BEYOND_ALL if since is None else since)
             recovered = since is None or page.first_seq - 1 <= since <= page.last_seq
-            joined = {
-                "type": "joined",
-                "conversationId": conversation_id,
-                "seq": page.last_seq,
-                "recovered": recovered,
-            }
-            connection.send(text_frame(encode(joined)))
+            send(_frame("joined", conversationId=conversation_id, seq=page.last_seq, recovered=recovered))
             position = page.last_seq if since is None or not recovered else since
             first = page if recovered else Replay([], page.last_seq, page.first_seq)
-            room.add(connection, first, position, window, lambda: connection.wait_until_below(REPLAY_BYTES))
+            room.add(
+                connection,
+                first,
+                position,
+                window,
+                send=send,
+                pause=lambda: connection.wait_until_below(REPLAY_BYTES),
+            )
+            if conversation_id not in self.joined(connection):
+                room.remove(connection)
+                raise _Removed
         finally:
             room.unwatch(window)
             self._drop_if_empty(channel, room)
 
     def leave(self, connection: Connection, conversation_id: str) -> None:
         """Let a connection follow a conversation no more."""
+        joined = self._joined.get(connection, {})
+        joined.pop(conversation_id, None)
+        if not joined:
+            self._joined.pop(connection, None)
         channel = keys.conversation_channel(conversation_id)
         room = self._rooms.get(channel)
         if room is not None:
@@ -114,33 +165,76 @@ class Hub:
     def receive(self, channel: str, payload: bytes) -> None:
         """Take what was published: one or more frames, one a line."""
         room = self._rooms.get(channel)
-        if room is not None:
+        if room is not None and self._doubtful:
+            # It is read from the log once it is known who may.
+            room.spoil()
+        elif room is not None:
             room.receive([numbered(line) for line in payload.split(b"\n")])
         elif channel in self._users:
             frames = b"".join(text_frame(line) for line in payload.split(b"\n"))
             for connection in self._users[channel]:
                 connection.send(frames)
+        elif channel == keys.MEMBERS:
+            for line in payload.split(b"\n"):
+                self._learn(decode(line, Change))
+
+    def lost(self) -> None:
+        """Learn that the bus is down: who is removed meanwhile is not heard of."""
+        self._outages += 1
+        self._doubtful = True
+        self._memberships.deafen()
 
     def restored(self) -> None:
-        """Look for what was missed while the bus was down."""
+        """Look for what was missed while the bus was down: first for who was removed, then for events."""
+        self._memberships.hear()
         for room in self._rooms.values():
             room.spoil()
         if self._rooms:
-            gevent.spawn(self._catch_up)
+            gevent.spawn(self._recover, self._outages)
+        else:
+            self._doubtful = False
+
+    def _recover(self, outage: int) -> None:
+        for step in (self._expel_removed, self._trust, self._catch_up):
+            while outage == self._outages:
+                try:
+                    step()
+                    break
+                except DatabaseError as error:
+                    log.warning("what was missed cannot be read; trying again", reason=error.detail)
+                    gevent.sleep(RETRY_SECONDS)
+
+    def _trust(self) -> None:
+        self._doubtful = False
 
     def _catch_up(self) -> None:
-        while True:
-            positions = {room: position for room in self._rooms.values() if (position := room.position) is not None}
-            try:
-                newest = reads.last_seqs(self._engine, [room.conversation_id for room in positions])
-            except DatabaseError as error:
-                log.warning("events cannot be read; trying again", reason=error.detail)
-                gevent.sleep(RETRY_SECONDS)
-                continue
-            for room, position in positions.items():
-                if newest[room.conversation_id] > position:
-                    room.fill()
-            return
+        positions = {room: position for room in self._rooms.values() if (position := room.position) is not None}
+        newest = reads.last_seqs(self._engine, [room.conversation_id for room in positions])
+        for room, position in positions.items():
+            if newest[room.conversation_id] > position:
+                room.fill()
+
+    def _learn(self, change: Change) -> None:
+        self._memberships.forget(change.conversation_id, change.user_id)
+        if change.removed:
+            self._expel(change.conversation_id, change.user_id)
+
+    def _expel_removed(self) -> None:
+        """Let those follow no more who were removed while nothing was heard."""
+        followed = {
+            (conversation_id, user_id)
+            for joined in self._joined.values()
+            for conversation_id, user_id in joined.items()
+            if user_id is not None
+        }
+        for conversation_id, user_id in followed - members.find_members(self._engine, followed):
+            self._expel(conversation_id, user_id)
+
+    def _expel(self, conversation_id: str, user_id: str) -> None:
+        for connection in list(self._users.get(keys.user_channel(user_id), ())):
+            if self._joined.get(connection, {}).get(conversation_id) == user_id:
+                self.leave(connection, conversation_id)
+                connection.send(_frame("left", conversationId=conversation_id))
 
     def _drop_if_empty(self, channel: str, room: Room) -> None:
         if room.empty and self._rooms.get(channel) is room:
@@ -149,3 +243,7 @@ class Hub:
 
     def _send_away(self, connection: Connection) -> None:
         connection.close(CloseCode.DRAINING, "the server ends; reconnect and resume")
+
+
+def _frame(kind: str, **fields: object) -> bytes:
+    return text_frame(encode({"type": kind, **fields}))

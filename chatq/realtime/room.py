@@ -90,28 +90,31 @@ class Room:
         first: Replay,
         position: int,
         window: Window,
+        *,
+        send: Callable[[bytes], None],
         pause: Callable[[], None],
     ) -> None:
         """Send a new follower the events after ``position``, beginning with the page ``first``, then all live ones.
 
-        ``window`` comes from :meth:`watch` and was open before ``first`` was read. ``pause`` is called
-        whenever some of the past was sent, and may wait.
+        ``window`` comes from :meth:`watch` and was open before ``first`` was read. Until the follower is one of all,
+        it is sent everything by ``send``, which may break this off by raising. ``pause`` is called whenever some of the
+        past was sent, and may wait.
 
         Raises:
             NotKept: events after ``position`` are not in the log any more.
             DatabaseError: the log cannot be read; the follower was not added.
         """
 
-        def send(events: Sequence[Numbered]) -> None:
-            follower.send(b"".join(event.frame for event in events))
+        def send_at_once(events: Sequence[Numbered]) -> None:
+            send(b"".join(event.frame for event in events))
 
         def send_slowly(events: Sequence[Numbered]) -> None:
             for chunk in in_chunks(events):
-                send(chunk)
+                send_at_once(chunk)
                 pause()
 
         while True:
-            position = self._read_up(position, window, first, send_slowly, send)
+            position = self._read_up(position, window, first, send_slowly, send_at_once)
             if not self._followers and self._filling is None:
                 self._position = position
             if position >= self._position:

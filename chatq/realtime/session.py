@@ -43,7 +43,7 @@ log = structlog.get_logger("chatq.realtime")
 class Session:
     """Answers a client's frames, one after the other; nothing that a client says ends it but its own close."""
 
-    __slots__ = ("_connection", "_joined", "_orders", "_shared", "_user", "caller")
+    __slots__ = ("_connection", "_orders", "_shared", "_user", "caller")
 
     def __init__(self, connection: Connection, shared: Shared) -> None:
         self.caller = None if shared.tokens else Caller(None, verified=False)
@@ -52,7 +52,6 @@ class Session:
         self._shared = shared
         self._user: str | None = None
         """Whose own channel is followed."""
-        self._joined: dict[str, None] = {}
         self._orders: list[Order] = []
         """What the messages that came together ask for."""
 
@@ -75,7 +74,8 @@ class Session:
             log.exception("unforeseen error in a session")
             connection.close(CloseCode.FAULT, "something went wrong on the server")
         finally:
-            self._leave_all()
+            if self._user is not None:
+                shared.hub.leave_user(connection, self._user)
             shared.deadlines.forget(connection)
             shared.hub.exit(connection)
             connection.finish()
@@ -102,6 +102,7 @@ class Session:
         caller, data = self._known_caller(), frame.message_data
         check_new(data, self._shared.max_content_bytes)
         data.sender_id = caller.acting_as(data.sender_id)
+        self._shared.rules.check_sending(caller, frame.conversation_id)
         job = SendMessage(conversation_id=frame.conversation_id, message_data=data, joins=joins(caller))
         return Order(frame.ref, self._shared.intake.prepare(job), answered=True)
 
@@ -117,17 +118,21 @@ class Session:
         elif isinstance(frame, Auth):
             self._become(self._check(frame.token))
         elif isinstance(frame, Ping):
-            self._say("pong", seqs=reads.last_seqs(shared.engine, self._joined) if self._joined else {})
+            joined = shared.hub.joined(self._connection)
+            self._say("pong", seqs=reads.last_seqs(shared.engine, joined) if joined else {})
         elif isinstance(frame, Join):
-            self._known_caller()
-            self._joined.pop(frame.conversation_id, None)
-            shared.hub.join(self._connection, frame.conversation_id, frame.since)
-            self._joined[frame.conversation_id] = None
+            self._join(frame)
         elif isinstance(frame, Leave):
             self._known_caller()
-            self._joined.pop(frame.conversation_id, None)
             shared.hub.leave(self._connection, frame.conversation_id)
             self._say("left", conversationId=frame.conversation_id)
+
+    def _join(self, frame: Join) -> None:
+        caller = self._known_caller()
+        self._shared.rules.check_reading(caller, frame.conversation_id)
+        # Nothing waits between what the rules say and the hub's taking note, so that no removal is missed.
+        as_member = None if caller.unrestricted else caller.user_id
+        self._shared.hub.join(self._connection, frame.conversation_id, frame.since, as_member)
 
     def _known_caller(self) -> Caller:
         """Return who is at the other end.
@@ -162,13 +167,6 @@ class Session:
         if caller.expires_at is not None:
             self._shared.deadlines.at(self._connection, caller.expires_at, "the token has expired")
         return caller
-
-    def _leave_all(self) -> None:
-        hub = self._shared.hub
-        for conversation_id in self._joined:
-            hub.leave(self._connection, conversation_id)
-        if self._user is not None:
-            hub.leave_user(self._connection, self._user)
 
     def _say(self, kind: str, **fields: Any) -> None:
         self._connection.send(text_frame(encode({"type": kind, **fields})))

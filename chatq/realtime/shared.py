@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import redis
 from sqlalchemy import Engine
 
+from chatq.access.rules import Rules
 from chatq.queue.intake import Intake
 from chatq.realtime.deadlines import Deadlines
 from chatq.realtime.hub import Hub
@@ -27,6 +28,7 @@ class Shared:
     engine: Engine
     redis: redis.Redis
     """A client for short questions."""
+    rules: Rules
     tokens: Tokens | None
     """What checks tokens; None in development mode."""
     deadlines: Deadlines

@@ -47,6 +47,17 @@ class JobTrace:
     event_type: str | None
     reason: str | None
     ended_at: str
+    conversation_id: str | None
+    """None if it is not known: of a job that could not be read, or about a message that never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostMessage:
+    """Why a message never came to be."""
+
+    reason: str
+    conversation_id: str
+    sender_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,28 +97,34 @@ def find_message(engine: Engine, message_id: str) -> Message | None:
     return None if row is None else to_message(row)
 
 
-def find_failure(engine: Engine, message_id: str) -> str | None:
+def find_failure(engine: Engine, message_id: str) -> LostMessage | None:
     """Return why the message that never came to be failed; of a message that is stored, this says nothing."""
     query = (
-        select(failures.c.reason)
+        select(failures.c.reason, failures.c.conversation_id, failures.c.sender_id)
         # Jobs about a message fail as well; those that make one have a sender.
         .where(failures.c.message_id == message_id, failures.c.sender_id.is_not(None))
         .order_by(failures.c.created_at.desc())
         .limit(1)
     )
     with reading(engine) as connection:
-        return connection.execute(query).scalar_one_or_none()
+        row = connection.execute(query).one_or_none()
+    return None if row is None else LostMessage(*row)
 
 
 def find_job(engine: Engine, job_id: str) -> JobTrace | None:
     """Return what the database tells of a job that Redis keeps no longer, or None."""
-    done = select(events.c.type, events.c.created_at).where(events.c.job_id == job_id)
-    failed = select(failures.c.reason, failures.c.created_at).where(failures.c.job_id == job_id)
+    done = select(events.c.type, events.c.created_at, events.c.conversation_id).where(events.c.job_id == job_id)
+    conversation_id = func.coalesce(failures.c.conversation_id, messages.c.conversation_id).label("conversation_id")
+    failed = (
+        select(failures.c.reason, failures.c.created_at, conversation_id)
+        .select_from(failures.outerjoin(messages, messages.c.id == failures.c.message_id))
+        .where(failures.c.job_id == job_id)
+    )
     with reading(engine) as connection:
         if (row := connection.execute(done).one_or_none()) is not None:
-            return JobTrace(event_type=row.type, reason=None, ended_at=row.created_at)
+            return JobTrace(row.type, None, row.created_at, row.conversation_id)
         if (row := connection.execute(failed).one_or_none()) is not None:
-            return JobTrace(event_type=None, reason=row.reason, ended_at=row.created_at)
+            return JobTrace(None, row.reason, row.created_at, row.conversation_id)
     return None
 
 

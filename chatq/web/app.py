@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 
+from chatq.access.membership import Memberships
+from chatq.access.rules import Rules
 from chatq.queue.intake import Intake
 from chatq.realtime.deadlines import Deadlines
 from chatq.realtime.hub import Hub
@@ -19,6 +21,7 @@ from chatq.web.conversations import Conversations
 from chatq.web.health import Health
 from chatq.web.identity import Identity
 from chatq.web.jobs import Jobs
+from chatq.web.members import Members
 from chatq.web.messages import Messages
 from chatq.web.page import Page
 from chatq.web.requests import Environ
@@ -42,17 +45,22 @@ class App(Flask):
         self.gate = Gate(services.settings)
         tokens = services.tokens()
         self._identity = Identity(tokens)
-        self.hub = Hub(services.bus_redis(), services.engine)
+        memberships = Memberships(services.engine)
+        rules = Rules(memberships)
+        self.hub = Hub(services.bus_redis(), services.engine, memberships)
+        if tokens is not None:
+            self.hub.listen()
         intake = Intake(services.edge, services.settings.lanes)
-        self._messages = Messages(services, intake)
+        self._messages = Messages(services, intake, rules)
         self.extensions["chatq.drain"] = self.hub.drain
-        self._add_routes(services, intake)
+        self._add_routes(services, intake, rules, memberships)
         shared = Shared(
             hub=self.hub,
             intake=intake,
             sending=Sending(intake.accept_many),
             engine=services.engine,
             redis=services.redis,
+            rules=rules,
             tokens=tokens,
             deadlines=Deadlines(),
             max_content_bytes=services.settings.max_content_bytes,
@@ -92,20 +100,25 @@ class App(Flask):
             return Response(rv.body, rv.status, rv.headers)
         return super().make_response(rv)
 
-    def _add_routes(self, services: Services, intake: Intake) -> None:
-        messages, conversations = self._messages, Conversations(services)
-        jobs, health, page = Jobs(services), Health(services), Page()
+    def _add_routes(self, services: Services, intake: Intake, rules: Rules, memberships: Memberships) -> None:
+        messages, conversations = self._messages, Conversations(services, rules)
+        members = Members(services, rules, memberships)
+        jobs, health, page = Jobs(services, rules), Health(services), Page()
         for method, path, view in (
             ("GET", "/", page.show),
             ("GET", "/healthz", health.live),
             ("GET", "/readyz", health.ready),
             ("GET", "/problems/<code>", problems.page),
-            ("POST", "/api/messages/batch", Batch(services, intake).post),
+            ("POST", "/api/messages/batch", Batch(services, intake, rules).post),
             ("GET", "/api/messages/<message_id>", messages.show),
             ("PATCH", "/api/messages/<message_id>", messages.change),
             ("DELETE", "/api/messages/<message_id>", messages.delete),
             ("GET", "/api/conversations", conversations.index),
+            ("POST", "/api/conversations", conversations.create),
+            ("GET", "/api/conversations/<conversation_id>", conversations.show),
             ("GET", "/api/conversations/<conversation_id>/messages", conversations.page),
+            ("PUT", "/api/conversations/<conversation_id>/members/<user_id>", members.put),
+            ("DELETE", "/api/conversations/<conversation_id>/members/<user_id>", members.remove),
             ("GET", "/api/jobs/<job_id>", jobs.show),
         ):
             self.add_url_rule(path, f"{method} {path}", view, methods=[method])

@@ -8,6 +8,7 @@ import msgspec
 from flask import request
 
 from chatq.access.callers import Caller
+from chatq.access.rules import Rules
 from chatq.domain.jobs import SendMessage
 from chatq.domain.wire import Wire, decode
 from chatq.errors import ChatqError, FieldProblem, InvalidFields, RequestRefused
@@ -37,8 +38,9 @@ class MessageBatch(Wire):
 class Batch:
     """The route ``/api/messages/batch``."""
 
-    def __init__(self, services: Services, intake: Intake) -> None:
+    def __init__(self, services: Services, intake: Intake, rules: Rules) -> None:
         self._intake = intake
+        self._rules = rules
         self._max_content = services.settings.max_content_bytes
 
     def post(self) -> Answer:
@@ -60,9 +62,11 @@ class Batch:
 
     def _read(self, raw: msgspec.Raw, sender: Caller) -> SendMessage | RequestRefused:
         try:
-            return read_message(raw, self._max_content, sender)
+            job = read_message(raw, self._max_content, sender)
+            self._rules.check_sending(sender, job.conversation_id)
         except RequestRefused as error:
             return error
+        return job
 
     def _result(self, outcome: Accepted | ChatqError) -> object:
         if isinstance(outcome, ChatqError):

@@ -9,7 +9,7 @@ from typing import Literal, cast
 from redis import Redis
 
 from chatq.domain.jobs import SendMessage
-from chatq.domain.messages import Message
+from chatq.domain.messages import DEVELOPMENT_USER, Message
 from chatq.errors import JobRefused, UnknownMessage
 from chatq.queue import keys
 from chatq.queue.codec import decode_job
@@ -28,8 +28,9 @@ class Known:
     """Where a message stands."""
 
     state: State
+    conversation_id: str
+    author: str
     message: Message | None = None
-    conversation_id: str | None = None
     error: str | None = None
     """Why it failed."""
 
@@ -56,14 +57,16 @@ def _stored(services: Services, message_id: str) -> Known | None:
     if message is None:
         return None
     state: State = "persisted" if message.deleted_at is None else "deleted"
-    return Known(state, message, message.conversation_id)
+    return Known(state, message.conversation_id, message.sender_id, message)
 
 
 def _failure(services: Services, message_id: str) -> Known | None:
-    reason = reads.find_failure(services.engine, message_id)
-    if reason is None:
+    failure = reads.find_failure(services.engine, message_id)
+    if failure is None:
         return None
-    return Known("expired") if reason == EXPIRED else Known("failed", error=reason)
+    state: State = "expired" if failure.reason == EXPIRED else "failed"
+    error = failure.reason if state == "failed" else None
+    return Known(state, failure.conversation_id, failure.sender_id, error=error)
 
 
 def _waiting(redis: Redis, message_id: str) -> Known | None:
@@ -79,9 +82,11 @@ def _waiting(redis: Redis, message_id: str) -> Known | None:
         return None
     if not isinstance(job, SendMessage):
         return None
+    author = job.message_data.sender_id or DEVELOPMENT_USER
     if status in _WAITING:
-        return Known("queued", conversation_id=job.conversation_id)
-    return Known("failed", error=last_line(trace) or "The message's job was cancelled.")
+        return Known("queued", job.conversation_id, author)
+    error = last_line(trace) or "The message's job was cancelled."
+    return Known("failed", job.conversation_id, author, error=error)
 
 
 def last_line(trace: bytes | None) -> str | None:

@@ -6,19 +6,24 @@ import re
 from datetime import datetime
 from typing import Any, cast
 
+from flask import request
 from redis import Redis
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import JobStatus
 
+from chatq.access.rules import Rules
 from chatq.domain.clock import render
-from chatq.domain.jobs import FUNCTION_PREFIX, MESSAGE_FUNCTIONS, NAMES
-from chatq.errors import UnknownJob
+from chatq.domain.jobs import FUNCTION_PREFIX, MESSAGE_FUNCTIONS, NAMES, SendMessage
+from chatq.errors import JobRefused, UnknownJob, UnknownMessage
 from chatq.queue import keys
+from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
 from chatq.queue.jobs import ChatqJob
 from chatq.store import reads
+from chatq.store.reads import JobTrace
 from chatq.web.answers import Answer, json_answer
-from chatq.web.finding import last_line
+from chatq.web.finding import find, last_line
+from chatq.web.identity import caller
 from chatq.web.requests import check_job_id
 from chatq.web.services import Services
 
@@ -37,29 +42,52 @@ _TRIED = frozenset((JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED, Job
 class Jobs:
     """The routes under ``/api/jobs``."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, rules: Rules) -> None:
         self._services = services
+        self._rules = rules
 
     def show(self, job_id: str) -> Answer:
         """Tell what became of a job; of a message's job that is done, its event tells."""
         check_job_id(job_id)
-        document = _in_redis(self._services.redis, job_id)
-        if document is None:
-            document = _in_database(self._services, job_id)
-        return json_answer(document)
+        who = caller(request.environ)
+        job = _find(self._services.redis, job_id)
+        if job is not None:
+            if not who.unrestricted:
+                self._rules.check_job(who, self._conversation(job))
+            return json_answer(_in_redis(self._services.redis, job))
+        trace = reads.find_job(self._services.engine, job_id)
+        if trace is None:
+            raise UnknownJob
+        self._rules.check_job(who, trace.conversation_id)
+        return json_answer(_in_database(job_id, trace))
+
+    def _conversation(self, job: ChatqJob) -> str | None:
+        """Return in which conversation a job does something; None if in none."""
+        try:
+            message_job = decode_job(job.data)
+            if isinstance(message_job, SendMessage):
+                return message_job.conversation_id
+            return message_job.conversation_id or find(self._services, message_job.message_id).conversation_id
+        except (JobRefused, UnknownMessage):
+            return None
 
 
-def _in_redis(redis: Redis, job_id: str) -> dict[str, Any] | None:
+def _find(redis: Redis, job_id: str) -> ChatqJob | None:
     job = ChatqJob(job_id, connection=redis)
     with translated():
         try:
             job.refresh()  # type: ignore[no-untyped-call]  # RQ types it not
         except NoSuchJobError:
             return None
+    return job
+
+
+def _in_redis(redis: Redis, job: ChatqJob) -> dict[str, Any]:
+    with translated():
         error = _error(redis, job)
     status = job.get_status(refresh=False)
     return {
-        "jobId": job_id,
+        "jobId": job.id,
         "name": _name(job),
         "state": status.value,
         "attempts": (job.number_of_retries or 0) + (1 if status in _TRIED else 0),
@@ -71,10 +99,7 @@ def _in_redis(redis: Redis, job_id: str) -> dict[str, Any] | None:
     }
 
 
-def _in_database(services: Services, job_id: str) -> dict[str, Any]:
-    trace = reads.find_job(services.engine, job_id)
-    if trace is None:
-        raise UnknownJob
+def _in_database(job_id: str, trace: JobTrace) -> dict[str, Any]:
     return {
         "jobId": job_id,
         "name": _MADE_BY.get(trace.event_type or ""),

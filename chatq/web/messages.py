@@ -8,6 +8,7 @@ import msgspec
 from flask import request
 
 from chatq.access.callers import Caller
+from chatq.access.rules import Rules, joins
 from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
 from chatq.domain.messages import Content, check_new, check_size, max_document_bytes
 from chatq.domain.wire import Wire, convert, decode, parse
@@ -42,25 +43,32 @@ class NewStatus(Wire):
 class Messages:
     """The routes under ``/api/messages``."""
 
-    def __init__(self, services: Services, intake: Intake) -> None:
+    def __init__(self, services: Services, intake: Intake, rules: Rules) -> None:
         self._services = services
         self._intake = intake
+        self._rules = rules
         self._max_content = services.settings.max_content_bytes
         self._max_body = max_document_bytes(self._max_content)
 
     def post(self, environ: Environ) -> Answer:
-        """Accept a message; nothing here touches the database.
+        """Accept a message; the database is asked only for a membership that is not known here.
 
         Raises:
             ChatqError: as the answer's problem document says it.
         """
-        job = read_message(read_body(environ, self._max_body), self._max_content, caller(environ))
+        sender = caller(environ)
+        job = read_message(read_body(environ, self._max_body), self._max_content, sender)
+        self._rules.check_sending(sender, job.conversation_id)
         _fill_client_id(job, idempotency_key(environ))
         return accepted_answer(self._intake.accept(job))
 
     def show(self, message_id: str) -> Answer:
         """Tell what became of a message."""
         known = find(self._services, check_message_id(message_id))
+        if known.state in {"failed", "expired"}:
+            self._rules.check_learning_of_failure(caller(request.environ), known.author)
+        else:
+            self._rules.check_reading(caller(request.environ), known.conversation_id)
         document: dict[str, Any] = {"messageId": message_id, "state": known.state}
         if known.message is not None:
             document["message"] = known.message
@@ -73,18 +81,25 @@ class Messages:
         check_message_id(message_id)
         environ = request.environ
         change = read_change(parse(read_body(environ, self._max_body)))
-        user, key = caller(environ).acting_as(None), idempotency_key(environ)
+        who, key = caller(environ), idempotency_key(environ)
         if isinstance(change, NewContent):
             check_size(change.content, None, self._max_content)
         known = self._existing(message_id)
         job: MessageJob
         if isinstance(change, NewContent):
+            self._rules.check_changing(who, known.conversation_id, known.author)
             if known.state == "deleted":
                 raise MessageDeleted
             job = EditMessage(message_id=message_id, content=change.content, conversation_id=known.conversation_id)
         else:
+            user = who.acting_as(None)
+            self._rules.check_marking(who, known.conversation_id, user)
             job = UpdateMessageStatus(
-                message_id=message_id, status=change.status, user_id=user, conversation_id=known.conversation_id
+                message_id=message_id,
+                status=change.status,
+                user_id=user,
+                conversation_id=known.conversation_id,
+                joins=joins(who),
             )
         return accepted_answer(self._intake.accept(job, key), "change")
 
@@ -93,6 +108,7 @@ class Messages:
         check_message_id(message_id)
         key = idempotency_key(request.environ)
         known = self._existing(message_id)
+        self._rules.check_changing(caller(request.environ), known.conversation_id, known.author)
         job = DeleteMessage(message_id=message_id, conversation_id=known.conversation_id)
         return accepted_answer(self._intake.accept(job, key), "deletion")
 
@@ -130,6 +146,7 @@ def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, sender: Call
     if job.joins is not None:
         raise InvalidFields([FieldProblem("joins", "is not a known field")])
     data.sender_id = sender.acting_as(data.sender_id)
+    job.joins = joins(sender)
     return job
 
 

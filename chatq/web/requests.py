@@ -32,13 +32,13 @@ _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
-def read_body(environ: Environ, limit: int) -> bytes:
-    """Return the body of a request that carries JSON, ``limit`` bytes at most.
+def read_body(environ: Environ, limit: int, *, default: bytes = b"") -> bytes:
+    """Return the body of a request that carries JSON, ``limit`` bytes at most; ``default`` if it carries none.
 
     Raises:
         UnsupportedMediaType: it says that it carries something else.
         TooLarge: it is larger; what its header says to be larger is not read.
-        MalformedJson: there is no body, or it ends early.
+        MalformedJson: there is no body, and no default, or it ends early.
         RequestTimeout: it does not arrive.
         RequestRefused: its chunks are none.
     """
@@ -58,9 +58,9 @@ def read_body(environ: Environ, limit: int) -> bytes:
         body = _read(environ, limit + 1) if "HTTP_TRANSFER_ENCODING" in environ else b""
         if len(body) > limit:
             raise TooLarge(f"The request is larger than {limit} bytes.")
-    if not body:
+    if not body and not default:
         raise MalformedJson("The request has no body.")
-    return body
+    return body or default
 
 
 def _read(environ: Environ, size: int) -> bytes:

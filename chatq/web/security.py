@@ -83,7 +83,7 @@ def preflight(environ: Environ) -> Answer | None:
     if environ["REQUEST_METHOD"] != "OPTIONS" or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ:
         return None
     headers = [
-        ("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE"),
+        ("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE"),
         ("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, X-Chatq-User"),
         ("Access-Control-Max-Age", "600"),
     ]
