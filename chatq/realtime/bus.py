@@ -18,6 +18,7 @@ from gevent.event import Event
 from gevent.lock import RLock
 
 from chatq.errors import RedisError
+from chatq.queue import keys
 from chatq.queue.connection import translated
 
 SETTLE_SECONDS = 3.0
@@ -164,7 +165,8 @@ class Bus:
                     settled.set()
 
     def _hand_over(self, arrived: dict[str, list[bytes]]) -> None:
-        for name, payloads in arrived.items():
+        # Whoever was removed from a conversation is not to see what came after that.
+        for name, payloads in sorted(arrived.items(), key=lambda item: item[0] != keys.MEMBERS):
             try:
                 self._receiver.receive(name, b"\n".join(payloads))
             except Exception:

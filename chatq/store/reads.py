@@ -6,12 +6,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, and_, case, func, select, text, update
+from sqlalchemy import Connection, Engine, and_, case, func, select, text, update
 
 from chatq.domain.messages import Message
 from chatq.store.engine import reading, writing
 from chatq.store.loading import as_list, listed, to_message
 from chatq.store.tables import conversations, events, failures, members, messages
+
+UNREAD_AMONG = 500
+"""Of so many messages, the newest of a conversation, those that a user has not read are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class ConversationView:
     last_message: Message | None
     last_message_at: str | None
     unread_count: int
-    """Messages of others above the user's ``read_seq``."""
+    """Messages of others above the user's ``read_seq``, among the newest :data:`UNREAD_AMONG` of the conversation."""
     created_at: str
 
 
@@ -130,19 +133,8 @@ def find_job(engine: Engine, job_id: str) -> JobTrace | None:
 
 def list_conversations(engine: Engine, user_id: str, limit: int = 200) -> list[ConversationView]:
     """Return the user's conversations, newest activity first."""
-    unread = (
-        select(func.count())
-        .select_from(messages)
-        .where(
-            messages.c.conversation_id == members.c.conversation_id,
-            messages.c.seq > members.c.read_seq,
-            messages.c.sender_id != members.c.user_id,
-            messages.c.deleted_at.is_(None),
-        )
-        .scalar_subquery()
-    )
     query = (
-        select(conversations, unread.label("unread"))
+        select(conversations)
         .join(members, members.c.conversation_id == conversations.c.id)
         .where(members.c.user_id == user_id)
         .order_by(
@@ -160,6 +152,7 @@ def list_conversations(engine: Engine, user_id: str, limit: int = 200) -> list[C
             select(messages).where(listed(connection.dialect.name, messages.c.id)), as_list(connection, ids)
         )
         by_id = {row.id: to_message(row) for row in last}
+        unread = _count_unread(connection, user_id, [row.id for row in rows])
     return [
         ConversationView(
             row.id,
@@ -167,11 +160,33 @@ def list_conversations(engine: Engine, user_id: str, limit: int = 200) -> list[C
             row.last_seq,
             by_id.get(row.last_message_id),
             row.last_message_at,
-            row.unread,
+            unread[row.id],
             row.created_at,
         )
         for row in rows
     ]
+
+
+def _count_unread(connection: Connection, user_id: str, conversation_ids: Collection[str]) -> dict[str, int]:
+    newest = (
+        select(messages.c.sender_id, messages.c.deleted_at)
+        .where(messages.c.conversation_id == members.c.conversation_id, messages.c.seq > members.c.read_seq)
+        .order_by(messages.c.seq.desc())
+        .limit(UNREAD_AMONG)
+        .correlate(members)
+        .subquery()
+    )
+    unread = (
+        select(func.count())
+        .select_from(newest)
+        .where(newest.c.sender_id != members.c.user_id, newest.c.deleted_at.is_(None))
+        .scalar_subquery()
+    )
+    query = select(members.c.conversation_id, unread.label("unread")).where(
+        members.c.user_id == user_id, listed(connection.dialect.name, members.c.conversation_id)
+    )
+    counts = connection.execute(query, as_list(connection, conversation_ids))
+    return {row.conversation_id: row.unread for row in counts}
 
 
 def read_page(

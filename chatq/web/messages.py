@@ -81,7 +81,8 @@ class Messages:
         check_message_id(message_id)
         environ = request.environ
         change = read_change(parse(read_body(environ, self._max_body)))
-        who, key = caller(environ), idempotency_key(environ)
+        who = caller(environ)
+        key = _key_of(who, environ)
         if isinstance(change, NewContent):
             check_size(change.content, None, self._max_content)
         known = self._existing(message_id)
@@ -106,9 +107,10 @@ class Messages:
     def delete(self, message_id: str) -> Answer:
         """Accept that a message is deleted; a second time has no effect."""
         check_message_id(message_id)
-        key = idempotency_key(request.environ)
+        who = caller(request.environ)
+        key = _key_of(who, request.environ)
         known = self._existing(message_id)
-        self._rules.check_changing(caller(request.environ), known.conversation_id, known.author)
+        self._rules.check_changing(who, known.conversation_id, known.author)
         job = DeleteMessage(message_id=message_id, conversation_id=known.conversation_id)
         return accepted_answer(self._intake.accept(job, key), "deletion")
 
@@ -148,6 +150,12 @@ def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, sender: Call
     data.sender_id = sender.acting_as(data.sender_id)
     job.joins = joins(sender)
     return job
+
+
+def _key_of(who: Caller, environ: Environ) -> str | None:
+    """Return the id under which a caller repeats a change; two callers may well choose the same."""
+    key = idempotency_key(environ)
+    return None if key is None else f"{who.acting_as(None)}/{key}"
 
 
 def _fill_client_id(job: SendMessage, key: str | None) -> None:
