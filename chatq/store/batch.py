@@ -22,6 +22,7 @@ from chatq.store.engine import first_line, is_missing_table, is_outage, writing
 from chatq.store.ledger import Before, Ledger, Outcome, Row, Work
 from chatq.store.loading import load, pass_fence
 from chatq.store.reads import ping
+from chatq.store.receipts import find_superseded
 from chatq.store.saving import record_failures, save
 from chatq.store.tables import MAX_JOB_ID
 
@@ -121,6 +122,7 @@ class _Transaction:
     def apply(self, works: Sequence[Work], *, thorough: bool = False) -> list[Outcome]:
         ledger = Ledger(timestamp(), self.before)
         load(self.connection, ledger, works, thorough=thorough)
+        ledger.superseded = find_superseded(works, ledger.messages)
         outcomes = [ledger.apply(work) for work in works]
         failed = (outcome.failure is not None or outcome.missing for outcome in outcomes)
         save(self.connection, ledger, {work.job_id for work, fault in zip(works, failed, strict=True) if not fault})

@@ -138,6 +138,8 @@ class Ledger:
         self.messages: dict[str, Stored] = {}
         self.members: dict[tuple[str, str], Member] = {}
         self.before = before
+        self.superseded: AbstractSet[str] = frozenset()
+        """Ids of the jobs that have no effect, since a later one of the batch covers them."""
 
         self.new_messages: dict[str, Row] = {}
         self.new_events: dict[tuple[str, int], Row] = {}
@@ -163,6 +165,8 @@ class Ledger:
             return self._edit(work, stored, work.job.content)
         if isinstance(work.job, DeleteMessage):
             return self._delete(work, stored)
+        if work.job_id in self.superseded:
+            return Outcome()
         return self._update_status(work, stored, work.job)
 
     def _first_time(self, work: Work) -> Outcome | None:

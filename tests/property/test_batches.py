@@ -137,6 +137,29 @@ class Model:
     jobs: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Conversation and number of the event that each job made."""
 
+    def apply_all(self, works: Sequence[Work]) -> list[str | None]:
+        """Do a batch of jobs; return for each why it failed, if it did."""
+        before = dict(self.messages)
+        return [
+            None if any(self._covers(before, later, work) for later in works[at + 1 :]) else self.apply(work)
+            for at, work in enumerate(works)
+        ]
+
+    def _covers(self, before: dict[str, dict[str, Any]], later: Work, earlier: Work) -> bool:
+        """Tell whether a later mark on a message of before the batch goes as far as an earlier one of the same user."""
+        one, other = earlier.job, later.job
+        if not isinstance(one, UpdateMessageStatus) or not isinstance(other, UpdateMessageStatus):
+            return False
+        marked, further = before.get(earlier.message_id), before.get(later.message_id)
+        return (
+            marked is not None
+            and further is not None
+            and (one.user_id, one.joins, marked["conversation"])
+            == (other.user_id, other.joins, further["conversation"])
+            and further["seq"] >= marked["seq"]
+            and RANK[other.status] >= RANK[one.status]
+        )
+
     def apply(self, work: Work) -> str | None:
         """Do one job; return why it failed, if it did."""
         job = work.job
@@ -330,7 +353,7 @@ def test_batches_do_what_their_jobs_do_one_by_one(fast_engine: Engine, plan: lis
         outcomes = apply_batch(fast_engine, 0, epoch, works)
         failed |= {work.job_id for work, outcome in zip(works, outcomes, strict=True) if outcome.failure is not None}
         # Then each job did what it does in the model
-        reasons = [model.apply(work) for work in works]
+        reasons = model.apply_all(works)
         for outcome, reason in zip(outcomes, reasons, strict=True):
             assert (outcome.failure is None) == (reason is None)
             assert (outcome.failure or "").startswith(reason or "")
@@ -361,6 +384,28 @@ def test_a_batch_that_is_applied_twice_has_no_second_effect(fast_engine: Engine,
                 published.payload for published in other.published
             ]
             assert one.failure == other.failure
+
+
+@some
+@given(plan=batches, data=st.data())
+def test_a_batch_whose_marks_are_done_once_more_in_pieces_has_no_second_effect(
+    fast_engine: Engine, plan: list[list[Step]], data: st.DataObject
+) -> None:
+    begin(fast_engine)
+    epoch = take_over(fast_engine, 0)
+    for works in works_of(plan):
+        # Given a batch that was committed, but not finished
+        works = accepted_now(works, set())
+        apply_batch(fast_engine, 0, epoch, works)
+        before = dump(fast_engine)
+        # When its marks are claimed once more, in other batches than before
+        marks = [work for work in works if isinstance(work.job, UpdateMessageStatus)]
+        cut = data.draw(st.integers(0, len(marks)))
+        for piece in (marks[:cut], marks[cut:]):
+            if piece:
+                apply_batch(fast_engine, 0, epoch, piece)
+        # Then nothing changes
+        assert without_times(dump(fast_engine)) == without_times(before)
 
 
 def accepted_now(works: Sequence[Work], failed: set[str]) -> list[Work]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Engine, text
 
 from chatq.domain.clock import timestamp
@@ -243,6 +245,47 @@ def test_a_bad_row_fails_for_good_at_its_last_attempt(engine: Engine, epoch: int
         row = connection.execute(text("SELECT message_id, sender_id, reason FROM failures")).one()
     assert row[:2] == (bad.message_id, "alice")
     assert "poisoned" in row.reason
+
+
+# --- receipts ------------------------------------------------------------------------------------
+
+
+def marks_of(engine: Engine, user: str) -> tuple[int, int]:
+    with engine.connect() as connection:
+        query = text("SELECT delivered_seq, read_seq FROM members WHERE user_id = :user")
+        row = connection.execute(query, {"user": user}).one()
+    return row.delivered_seq, row.read_seq
+
+
+def test_marks_of_one_user_in_one_batch_make_one_event(engine: Engine, epoch: int) -> None:
+    # Given three messages, and a client that marks each of them in each way
+    messages = [send(content) for content in ("one", "two", "three")]
+    apply_batch(engine, 0, epoch, messages)
+
+    def mark(number: int, status: Literal["delivered", "read"], user: str = "bob") -> Work:
+        job = UpdateMessageStatus(message_id=messages[number - 1].message_id, status=status, user_id=user)
+        return work(job)
+
+    marks = [mark(1, "delivered"), mark(2, "read"), mark(1, "read", "carol"), mark(2, "delivered"), mark(1, "read")]
+    # When all come in one batch
+    outcomes = apply_batch(engine, 0, epoch, [*marks, send("four"), mark(3, "delivered")])
+    # Then each user's furthest mark alone is told, in its place, and no number is left out
+    assert frames(outcomes) == [[], ["messageStatus"], ["messageStatus"], [], [], ["newMessage"], ["messageStatus"]]
+    assert [published.row["seq"] for outcome in outcomes for published in outcome.published] == [4, 5, 6, 7]
+    assert marks_of(engine, "bob") == (3, 2)
+    assert marks_of(engine, "carol") == (1, 1)
+    # And done once more, one by one, nothing has another effect
+    again = [apply_batch(engine, 0, epoch, [each])[0] for each in marks]
+    assert frames(again) == frames(outcomes)[: len(marks)]
+
+
+def test_a_mark_is_made_though_a_later_one_fails(engine: Engine, epoch: int) -> None:
+    message = send("one")
+    apply_batch(engine, 0, epoch, [message])
+    mark = work(UpdateMessageStatus(message_id=message.message_id, status="read", user_id="bob"))
+    late = replace(work(UpdateMessageStatus(message_id=message.message_id, status="read", user_id="bob")), expired=True)
+    stays = stay(UpdateMessageStatus(message_id=message.message_id, status="read", user_id="bob"))
+    assert frames(apply_batch(engine, 0, epoch, [mark, late, stays])) == [["messageStatus"], [], []]
 
 
 # --- jobs that make nobody a member --------------------------------------------------------------
