@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,8 @@ import httpx
 import pytest
 
 from tests.acceptance.test_http import fields_of, problem_of
-from tests.parts.client import Client
+from tests.acceptance.test_websocket import import_many
+from tests.parts.client import Client, RawSocket
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
@@ -366,6 +368,36 @@ def test_who_leaves_by_himself_hears_no_more_either(safe: Town) -> None:
         client.expect("left")
         ann.sent(conversation, "after")
         client.quiet()
+
+
+def test_who_is_removed_while_catching_up_sees_no_more(guarded: Roles, safe: Town, roles: Roles) -> None:
+    # Given a long past, and a member who reads it more slowly than it is sent
+    ann, bob = safe.people("ann", "bob")
+    conversation, count = fresh(), 800
+    ann.make(conversation, bob)
+    import_many(roles, conversation, count, "x" * 15_000)
+    with RawSocket(guarded.port, receive_buffer=4096) as slow:
+        slow.say("auth", **bob.proof)
+        slow.say("join", conversationId=conversation, since=0)
+        frames = [read_json(slow) for _ in range(3)]
+        assert [frame["type"] for frame in frames] == ["hello", "authenticated", "joined"]
+        # When he is removed, and reads on
+        assert ann.ask("DELETE", member(conversation, bob)).status_code == 204
+        slow.say("ping")
+        seen = []
+        while (frame := read_json(slow))["type"] != "left":
+            assert frame["type"] == "newMessage"
+            seen.append(frame["seq"])
+        # Then after some of the past comes the end of it, and nothing more
+        assert seen == list(range(1, len(seen) + 1))
+        assert len(seen) < count
+        assert read_json(slow) == {"type": "pong", "seqs": {}}
+
+
+def read_json(connection: RawSocket) -> Any:
+    read = connection.read()
+    assert read is not None
+    return json.loads(read[1])
 
 
 def test_every_process_refuses_a_removed_member(safe: Town, guarded: Roles) -> None:

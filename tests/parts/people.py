@@ -22,13 +22,16 @@ class Person:
     def __init__(self, roles: Roles, name: str | None, *, signed: bool = True, service: bool = False) -> None:
         self.name = name
         self.headers: dict[str, str] = {}
+        self.proof: dict[str, str] = {}
+        """What ``auth`` says; empty for somebody who does not say anything."""
         self._roles = roles
-        self._token: str | None = None
         if name is not None and signed:
-            self._token = sign(SECRET, name, expires_at=time.time() + 600, service=service)
-            self.headers["Authorization"] = f"Bearer {self._token}"
+            token = sign(SECRET, name, expires_at=time.time() + 600, service=service)
+            self.headers["Authorization"] = f"Bearer {token}"
+            self.proof = {"token": token}
         elif name is not None:
             self.headers["X-Chatq-User"] = name
+            self.proof = {"userId": name}
 
     def ask(self, method: str, path: str, json: object = None) -> httpx.Response:
         """Send a request and return the answer."""
@@ -61,10 +64,7 @@ class Person:
     def connect(self) -> Iterator[Client]:
         """Yield a websocket client that has said who it is, as far as it can."""
         with self._roles.connect() as client:
-            if self._token is not None:
-                client.say("auth", token=self._token)
-                client.expect("authenticated")
-            elif self.name is not None:
-                client.say("auth", userId=self.name)
+            if self.proof:
+                client.say("auth", **self.proof)
                 client.expect("authenticated")
             yield client
