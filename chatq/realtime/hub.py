@@ -93,8 +93,9 @@ class Hub:
             NotKept: the log lost events while they were being sent.
             Closed: the connection has ended.
         """
-        self.leave(connection, conversation_id)
+        # Noted before anything that may wait: whoever is removed from now on is found.
         self._joined.setdefault(connection, {})[conversation_id] = as_member
+        self._withhold(connection, conversation_id)
         try:
             self._join(connection, conversation_id, since)
         except _Removed:
@@ -142,6 +143,10 @@ class Hub:
         joined.pop(conversation_id, None)
         if not joined:
             self._joined.pop(connection, None)
+        self._withhold(connection, conversation_id)
+
+    def _withhold(self, connection: Connection, conversation_id: str) -> None:
+        """Send a connection nothing more of a conversation."""
         channel = keys.conversation_channel(conversation_id)
         room = self._rooms.get(channel)
         if room is not None:

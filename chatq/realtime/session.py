@@ -162,8 +162,11 @@ class Session:
         if tokens is None:
             raise AssertionError("in development mode nobody shows a token")
         caller = tokens.verify(token)
-        if self.caller is not None and caller.user_id != self.caller.user_id:
-            raise Forbidden(f"This connection is {self.caller.user_id!r}'s; another user needs another one.")
+        before = self.caller
+        if before is not None and caller.user_id != before.user_id:
+            raise Forbidden(f"This connection is {before.user_id!r}'s; another user needs another one.")
+        if before is not None and caller.service != before.service:
+            raise Forbidden("This token has another scope than the one before; it needs another connection.")
         if caller.expires_at is not None:
             self._shared.deadlines.at(self._connection, caller.expires_at, "the token has expired")
         return caller

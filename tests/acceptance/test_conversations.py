@@ -370,6 +370,19 @@ def test_who_leaves_by_himself_hears_no_more_either(safe: Town) -> None:
         client.quiet()
 
 
+def test_a_service_that_is_none_any_more_needs_another_connection(safe: Town, guarded: Roles) -> None:
+    ann = safe.person("ann")
+    conversation = fresh()
+    ann.make(conversation)
+    service = Person(guarded, "backend", service=True)
+    with service.connect() as client:
+        client.join(conversation)
+        client.say("auth", **Person(guarded, "backend").proof)
+        expect_error(client, "forbidden")
+        client.say("auth", **service.proof)
+        client.expect("authenticated")
+
+
 def test_who_is_removed_while_catching_up_sees_no_more(guarded: Roles, safe: Town, roles: Roles) -> None:
     # Given a long past, and a member who reads it more slowly than it is sent
     ann, bob = safe.people("ann", "bob")

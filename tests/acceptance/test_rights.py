@@ -13,6 +13,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from chatq.cli.compose import build
+from chatq.realtime.client_frames import DEVELOPMENT_LANGUAGE
+from chatq.settings import load
+from chatq.web.app import create_app
 from chatq.web.problems import codes
 from tests.parts.client import Client
 from tests.parts.people import SECRET, Person
@@ -212,6 +216,28 @@ CELLS = [(action, kind) for action in table() for kind in PEOPLE]
 
 def test_the_table_has_every_action() -> None:
     assert list(table()) == list(ACTIONS)
+
+
+def test_there_is_no_action_but_those(tmp_path: Path) -> None:
+    settings = load({}, {"DATABASE_URL": f"sqlite:///{tmp_path}/none", "REDIS_URL": "unix:///nowhere"})
+    app = create_app(build(settings))
+    routes = [(method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods or ()]
+    expected = {
+        *(
+            f"`{method} {_shown(path)}"
+            for method, path in routes
+            if method not in {"HEAD", "OPTIONS"} and "/api/" in path
+        ),
+        *(f"socket: `{kind}`" for kind in DEVELOPMENT_LANGUAGE._kinds if kind != "auth"),
+    }
+    assert [action for action in expected if not any(told.startswith(action) for told in table())] == []
+
+
+def _shown(path: str) -> str:
+    """Return a route's path as the table writes it."""
+    path = path.replace("<user_id>", "{user}")
+    path = re.sub(r"<\w+>", "{id}", path)
+    return path if path.count("/") < 4 else path.replace("/api/conversations/{id}", "…")
 
 
 @pytest.mark.parametrize(("action", "kind"), CELLS, ids=lambda part: re.sub(r"[^a-z]+", "-", part.lower()).strip("-"))
