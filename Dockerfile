@@ -20,8 +20,8 @@ RUN groupadd --system --gid 10001 chatq \
     && install --directory --owner=chatq --group=chatq --mode=0700 /var/lib/chatq
 COPY --from=build /opt/chatq /opt/chatq
 
-# A container's loopback is reached from nowhere, so the API listens on all of its addresses. As long as no
-# authentication is configured it refuses that, unless it is told `--insecure`: then keep the port private.
+# A container's loopback is reached from nowhere, so the API listens on all of its addresses. It refuses that unless
+# CHATQ_JWT_SECRET or CHATQ_JWT_JWKS_URL is set, or it is told `--insecure`: then keep the port private.
 ENV PATH=/opt/chatq/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     CHATQ_DATA_DIR=/var/lib/chatq \

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from chatq.cli import all as everything
-from chatq.cli import api, bench, db, enqueue, redis_check, worker
+from chatq.cli import api, bench, db, enqueue, redis_check, token, worker
 from chatq.cli.options import ending
 from chatq.errors import ChatqError, ExitCode
 
@@ -52,7 +52,7 @@ def _chatq(
         typer.echo(context.get_help())
 
 
-for command in (everything, api, worker, enqueue, redis_check, db, bench):
+for command in (everything, api, worker, enqueue, redis_check, db, token, bench):
     command.register(app)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from chatq.cli.options import REDIS, DataDir, ending
+from chatq.cli.options import REDIS, TOKENS, DataDir, ending
 from chatq.errors import ExitCode
 
 HELP = (
@@ -33,6 +33,7 @@ HELP_END = ending(
         "CHATQ_DATA_DIR",
         "CHATQ_API_WORKERS",
         "CHATQ_LANES",
+        *TOKENS,
         "CHATQ_DURABILITY",
         "CHATQ_MAX_QUEUE_DEPTH",
     ),

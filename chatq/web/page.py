@@ -14,8 +14,11 @@ from chatq.web.security import page_headers
 class Page:
     """The page at ``/``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_tokens: bool) -> None:
+        """Read the page; it is told whether callers need tokens."""
         document = (resources.files("chatq.web") / "pages" / "chat.html").read_text("utf-8")
+        if with_tokens:
+            document = document.replace('<html lang="en">', '<html lang="en" data-auth="token">')
         self._answer = html_answer(document, headers=page_headers(policy(document)))
 
     def show(self) -> Answer:

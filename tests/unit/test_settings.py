@@ -183,6 +183,61 @@ def test_a_database_url_that_cannot_be_used_is_refused_in_words(url: str, said: 
     assert said in message
 
 
+# --- tokens --------------------------------------------------------------------------------------
+
+KEY = "k" * 32
+
+
+def test_tokens_are_asked_for_as_soon_as_there_is_a_key_for_them() -> None:
+    assert not settings().asks_for_tokens
+    assert settings({"CHATQ_JWT_SECRET": KEY}).asks_for_tokens
+    got = settings({"CHATQ_JWT_JWKS_URL": "https://id.example/keys?a=b", "CHATQ_JWT_AUDIENCE": "chat"})
+    assert got.asks_for_tokens
+    assert (got.jwt_secret, got.jwt_jwks_url, got.jwt_audience) == (None, "https://id.example/keys?a=b", "chat")
+
+
+def test_an_audience_without_a_key_is_not_taken_for_authentication() -> None:
+    assert "CHATQ_JWT_SECRET or" in refusal(CHATQ_JWT_AUDIENCE="chat")
+
+
+def test_a_secret_is_taken_as_it_is_and_never_shown() -> None:
+    got = settings({"CHATQ_JWT_SECRET": f" {KEY} "})
+    assert got.jwt_secret == f" {KEY} "
+    assert KEY not in repr(got)
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("s3cret" * 5, "32 bytes"),
+        ("s3cret-ä\udcff" * 5, "UTF-8"),
+        ("-----BEGIN PUBLIC KEY-----\ns3cret\n-----END PUBLIC KEY-----", "CHATQ_JWT_JWKS_URL"),
+        ("ssh-rsa s3cret" * 5, "CHATQ_JWT_JWKS_URL"),
+        ('{"kty": "oct", "k": "s3cret-s3cret-s3cret"}', "CHATQ_JWT_JWKS_URL"),
+    ],
+)
+def test_a_secret_that_is_none_is_refused_without_being_shown(secret: str, said: str) -> None:
+    message = refusal(CHATQ_JWT_SECRET=secret)
+    assert message.startswith("CHATQ_JWT_SECRET is ***: ")
+    assert said in message
+    assert "s3cret" not in message
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/keys", "http://localhost/keys", "http://[::1]/keys", "https://id.example:1/k/e/y"]
+)
+def test_keys_come_from_afar_by_https_or_from_this_machine(url: str) -> None:
+    assert settings({"CHATQ_JWT_JWKS_URL": url}).jwt_jwks_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://id.example/keys", "http://localhost.example/", "https://", "https:///keys", "file:///keys", "id.example"],
+)
+def test_keys_that_anybody_could_have_changed_are_refused(url: str) -> None:
+    assert "https://" in refusal(CHATQ_JWT_JWKS_URL=url)
+
+
 # --- the rest ------------------------------------------------------------------------------------
 
 

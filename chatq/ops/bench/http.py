@@ -63,13 +63,13 @@ def status_of(head: bytes) -> int:
 class HttpClient:
     """One connection; one request at a time."""
 
-    def __init__(self, port: int) -> None:
-        """Connect.
+    def __init__(self, port: int, token: str | None = None) -> None:
+        """Connect; ``token``, if the server asks for any, says who sends the requests.
 
         Raises:
             ChatqError: nobody listens there.
         """
-        self._port = port
+        self._head = f"Host: {HOST}:{port}\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
         try:
             self._socket = connect(port)
         except OSError as error:
@@ -81,7 +81,7 @@ class HttpClient:
         Raises:
             ChatqError: there is none.
         """
-        lines = f"{method} {path} HTTP/1.1\r\nHost: {HOST}:{self._port}\r\n"
+        lines = f"{method} {path} HTTP/1.1\r\n{self._head}"
         if body:
             lines += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         try:

@@ -21,8 +21,8 @@ _NEW_MESSAGE = '{"type":"newMessage"'
 class Listener:
     """One websocket."""
 
-    def __init__(self, port: int, conversation_id: str) -> None:
-        """Connect and join the conversation, from its present end on.
+    def __init__(self, port: int, conversation_id: str, token: str | None = None) -> None:
+        """Connect, with ``token`` if the server asks for any, and join the conversation, from its present end on.
 
         Raises:
             ChatqError: the server does not have it so.
@@ -34,7 +34,9 @@ class Listener:
             raise ChatqError(f"A websocket could not be opened: {error}") from error
         try:
             self._shake_hands(port)
-            self._join(conversation_id)
+            if token is not None:
+                self._ask("authenticated", type="auth", token=token)
+            self._ask("joined", type="join", conversationId=conversation_id)
         except OSError as error:
             self.close()
             raise ChatqError(f"A websocket could not be opened: {error}") from error
@@ -74,15 +76,14 @@ class Listener:
             raise ChatqError(f"A websocket could not be opened: the server answered {status}.")
         self._protocol.receive_bytes(rest)
 
-    def _join(self, conversation_id: str) -> None:
-        frame = encode({"type": "join", "conversationId": conversation_id}).decode()
-        self._socket.sendall(self._protocol.send_data(frame))
+    def _ask(self, answer: str, **frame: str) -> None:
+        self._socket.sendall(self._protocol.send_data(encode(frame).decode()))
         for text in self._read_texts():
             said: Any = parse(text)
-            if said["type"] == "joined":
+            if said["type"] == answer:
                 return
             if said["type"] == "error":
-                raise ChatqError(f"A websocket could not join: {said['detail']}")
+                raise ChatqError(f"A websocket could not {frame['type']}: {said['detail']}")
 
     def _read_texts(self) -> Iterator[str]:
         # May be given up at any time, and be called again: what has arrived stays in the protocol's buffer.

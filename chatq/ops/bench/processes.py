@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -41,13 +41,13 @@ class Guard(Protocol):
 class Process:
     """One process, in a session of its own, which the terminal's Ctrl-C does not reach."""
 
-    def __init__(self, name: str, command: Sequence[str], guard: Guard) -> None:
+    def __init__(self, name: str, command: Sequence[str], guard: Guard, environment: Mapping[str, str]) -> None:
         self._name = name
         self._guard = guard
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
         self._process = subprocess.Popen(
             command,
-            env={**os.environ, "CHATQ_LOG_FORMAT": "console"},
+            env={**os.environ, **environment, "CHATQ_LOG_FORMAT": "console"},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from chatq.domain.clock import timestamp
 from chatq.errors import BadUsage, ChatqError
+from chatq.ops.bench.access import Access
 from chatq.ops.bench.http import HOST
 from chatq.ops.bench.installation import Services, check_idle, describe
 from chatq.ops.bench.interrupts import interruptible
@@ -50,6 +51,7 @@ class Bench:
         self._say = say
         self._show = show
         self._names = Names()
+        self._access = Access(services.settings, self._names.sender)
         self._processes: list[Process] = []
         self._worker: Process | None = None
         self._notes: list[str] = []
@@ -110,6 +112,7 @@ class Bench:
             self._names,
             self._size,
             port=port,
+            token=self._access.token,
             check=self._check_processes,
         )
         steps: dict[str, Callable[[], Section | None]] = {
@@ -136,16 +139,18 @@ class Bench:
             port: int = free.getsockname()[1]
         # Flags, since a `.env` file wins over the environment.
         processes = max(1, self._services.settings.api_workers)
-        api = self._start("api", "--host", HOST, "--port", str(port), "--api-workers", str(processes))
+        where = ("--host", HOST, "--port", str(port), "--api-workers", str(processes))
+        api = self._start("api", *where, environment=self._access.environment)
         wait_until_ready(api, port)
         return port
 
     def _start_worker(self) -> None:
         self._worker = self._start("worker", "--only", "messages")
 
-    def _start(self, role: str, *options: str) -> Process:
+    def _start(self, role: str, *options: str, environment: Mapping[str, str] | None = None) -> Process:
         data_dir = str(self._services.settings.data_dir)
-        process = Process(role, self._command(role, *options, "--data-dir", data_dir), self._guard)
+        command = self._command(role, *options, "--data-dir", data_dir)
+        process = Process(role, command, self._guard, environment or {})
         self._processes.append(process)
         return process
 

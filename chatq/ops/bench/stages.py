@@ -37,15 +37,28 @@ class Stages:
     """The stages of one run, to be called in their order."""
 
     def __init__(
-        self, client: redis.Redis, engine: Engine, lanes: int, names: Names, size: Size, *, port: int, check: Check
+        self,
+        client: redis.Redis,
+        engine: Engine,
+        lanes: int,
+        names: Names,
+        size: Size,
+        *,
+        port: int,
+        token: str | None,
+        check: Check,
     ) -> None:
-        """Take what the run uses; ``port`` is its API's, ``check`` tells whether its processes live."""
+        """Take what the run uses.
+
+        ``port`` is its API's, ``token`` what that may ask for, ``check`` tells whether the run's processes live.
+        """
         self._redis = client
         self._engine = engine
         self._lanes = lanes
         self._names = names
         self._size = size
         self._port = port
+        self._token = token
         self._check = check
         self._accepted = 0
         self._ended_before = self._ended()
@@ -150,13 +163,13 @@ class Stages:
     @contextmanager
     def _clients(self, count: int) -> Iterator[list[HttpClient]]:
         with ExitStack() as stack:
-            yield [stack.enter_context(HttpClient(self._port)) for _ in range(count)]
+            yield [stack.enter_context(HttpClient(self._port, self._token)) for _ in range(count)]
 
     @contextmanager
     def _listeners(self, names: Sequence[str]) -> Iterator[list[Listener]]:
         with ExitStack() as stack:
             listeners = []
             for name in names:
-                listeners.append(Listener(self._port, name))
+                listeners.append(Listener(self._port, name, self._token))
                 stack.callback(listeners[-1].close)
             yield listeners
