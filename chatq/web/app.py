@@ -103,7 +103,8 @@ class App(Flask):
     def _add_routes(self, services: Services, intake: Intake, rules: Rules, memberships: Memberships) -> None:
         messages, conversations = self._messages, Conversations(services, rules)
         members = Members(services, rules, memberships)
-        jobs, health, page = Jobs(services, rules), Health(services), Page(with_tokens=services.settings.asks_for_tokens)
+        jobs, health = Jobs(services, rules), Health(services)
+        page = Page(with_tokens=services.settings.asks_for_tokens)
         for method, path, view in (
             ("GET", "/", page.show),
             ("GET", "/healthz", health.live),

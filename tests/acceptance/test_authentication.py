@@ -106,6 +106,10 @@ ROUTES = [
     ("PATCH", f"/api/messages/{NOWHERE}"),
     ("DELETE", f"/api/messages/{NOWHERE}"),
     ("GET", "/api/conversations"),
+    ("POST", "/api/conversations"),
+    ("GET", "/api/conversations/c"),
+    ("PUT", "/api/conversations/c/members/alice"),
+    ("DELETE", "/api/conversations/c/members/alice"),
     ("GET", "/api/conversations/c/messages"),
     ("GET", f"/api/jobs/{NOWHERE}"),
 ]

@@ -78,6 +78,25 @@ def start(installation: Installation, messages: int) -> Running:
     return running
 
 
+# --- where tokens are asked for --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"CHATQ_JWT_SECRET": "a secret of more than thirty-two bytes", "CHATQ_JWT_AUDIENCE": "chat"},
+        {"CHATQ_JWT_JWKS_URL": "http://127.0.0.1:1/keys"},
+    ],
+    ids=["secret", "public keys"],
+)
+def test_it_lets_itself_in(on_sqlite: Installation, settings: dict[str, str]) -> None:
+    result = on_sqlite("bench", "--messages", "60", "--json", timeout=120, env=settings)
+    assert result.code == 0, result
+    assert set(result.json["figures"]) == set(STAGES)
+    assert "a secret" not in result.stdout + result.stderr
+    assert rows(on_sqlite) == NOTHING
+
+
 # --- what it measures ----------------------------------------------------------------------------
 
 

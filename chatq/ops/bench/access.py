@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 
 from chatq.access.tokens import sign
+from chatq.domain.wire import encode
+from chatq.errors import ChatqError
+from chatq.ops.bench.http import HttpClient
 from chatq.settings import Settings
 
 VALID_SECONDS = 86400
@@ -24,3 +28,17 @@ class Access:
             self.environment["CHATQ_JWT_SECRET"] = secret
             expires_at = time.time() + VALID_SECONDS
             self.token = sign(secret, user, expires_at=expires_at, audience=settings.jwt_audience, service=True)
+
+    def make_conversations(self, port: int, names: Sequence[str]) -> None:
+        """Make the run's conversations; in development mode the first message to each does.
+
+        Raises:
+            ChatqError: the API does not have it so.
+        """
+        if self.token is None:
+            return
+        with HttpClient(port, self.token) as client:
+            for name in names:
+                answer = client.request("POST", "/api/conversations", encode({"id": name}))
+                if answer.status != 201:
+                    raise ChatqError(f"A conversation could not be made: {answer.status} {answer.body.decode()}")

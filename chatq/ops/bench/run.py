@@ -105,6 +105,7 @@ class Bench:
     def _measure(self) -> dict[str, Section]:
         services = self._services
         port = self._start_api()
+        self._access.make_conversations(port, self._names.all)
         stages = Stages(
             services.redis,
             services.engine,
