@@ -51,10 +51,14 @@ class Receiver(Protocol):
 class Bus:
     """Subscribes to channels while somebody wants them."""
 
-    def __init__(self, client: redis.Redis, receiver: Receiver) -> None:
-        """Take a client without a time limit; it connects when the first channel is wanted."""
+    def __init__(self, client: redis.Redis, receiver: Receiver, *, urgent: str = "") -> None:
+        """Take a client without a time limit; it connects when the first channel is wanted.
+
+        What comes on the ``urgent`` channel is handed over before all that came at about the same time on others.
+        """
         self._client = client
         self._receiver = receiver
+        self._urgent = urgent
         self._wanted: dict[str, Event] = {}
         """Channels, each with an event that is set once Redis has confirmed it or is known to be away."""
         self._asked: Counter[str] = Counter()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 import gevent
 import redis
 import structlog
+from gevent.lock import Semaphore
 from sqlalchemy import Engine
 
 from chatq.access.membership import Change, Memberships
@@ -16,14 +18,17 @@ from chatq.queue import keys
 from chatq.realtime.bus import Bus
 from chatq.realtime.connection import Connection
 from chatq.realtime.frames import CloseCode, text_frame
-from chatq.realtime.live import numbered
-from chatq.realtime.room import RETRY_SECONDS, Room
+from chatq.realtime.live import Past, is_dense, numbered
+from chatq.realtime.questions import Questions
+from chatq.realtime.recall import Recall
+from chatq.realtime.room import PAGE, RETRY_SECONDS, Room
 from chatq.store import members, reads
-from chatq.store.reads import Replay
+from chatq.store.reads import Kept
 
 REPLAY_BYTES = 256 * 1024
 """While a client is sent its past, no more than about this waits for it."""
-_BEYOND_ALL = 1 << 62
+PAGES_AT_ONCE = 3
+"""Joins that read from the log at the same time: fewer than there are connections that are kept open."""
 
 log = structlog.get_logger("chatq.realtime")
 
@@ -41,7 +46,7 @@ class Hub:
 
     def __init__(self, client: redis.Redis, engine: Engine, memberships: Memberships) -> None:
         """Take a client without a time limit, for the bus alone."""
-        self._bus = Bus(client, self)
+        self._bus = Bus(client, self, urgent=keys.MEMBERS)
         self._engine = engine
         self._memberships = memberships
         self._connections: set[Connection] = set()
@@ -54,6 +59,9 @@ class Hub:
         self._outages = 0
         self._doubtful = False
         """Whether somebody may follow a conversation who is no member any more."""
+        self._kept: Questions[str, Kept] = Questions(partial(reads.find_kept, engine))
+        self._pages = Semaphore(PAGES_AT_ONCE)
+        self._recall = Recall()
         self._draining = False
 
     def enter(self, connection: Connection) -> None:
@@ -117,18 +125,18 @@ class Hub:
         window = room.watch()
         try:
             self._bus.subscribe(channel)
-            page = reads.replay(self._engine, conversation_id, _BEYOND_ALL if since is None else since)
-            recovered = since is None or page.first_seq - 1 <= since <= page.last_seq
-            send(_frame("joined", conversationId=conversation_id, seq=page.last_seq, recovered=recovered))
-            position = page.last_seq if since is None or not recovered else since
-            first = page if recovered else Replay([], page.last_seq, page.first_seq)
+            kept = self._kept.ask(conversation_id)
+            recovered = since is None or kept.first_seq - 1 <= since <= kept.last_seq
+            position = kept.last_seq if since is None or not recovered else since
+            first = self._past(conversation_id, position, kept.last_seq)
             room.add(
                 connection,
                 first,
                 position,
                 window,
+                greeting=_frame("joined", conversationId=conversation_id, seq=kept.last_seq, recovered=recovered),
                 send=send,
-                pause=lambda: connection.wait_until_below(REPLAY_BYTES),
+                pause=partial(connection.wait_until_below, REPLAY_BYTES),
             )
             if conversation_id not in self.joined(connection):
                 room.remove(connection)
@@ -174,7 +182,9 @@ class Hub:
             # It is read from the log once it is known who may.
             room.spoil()
         elif room is not None:
-            room.receive([numbered(line) for line in payload.split(b"\n")])
+            events = [numbered(line) for line in payload.split(b"\n")]
+            self._recall.follow(room.conversation_id, events)
+            room.receive(events)
         elif channel in self._users:
             frames = b"".join(text_frame(line) for line in payload.split(b"\n"))
             for connection in self._users[channel]:
@@ -240,6 +250,19 @@ class Hub:
             if self._joined.get(connection, {}).get(conversation_id) == user_id:
                 self.leave(connection, conversation_id)
                 connection.send(_frame("left", conversationId=conversation_id))
+
+    def _past(self, conversation_id: str, position: int, last: int) -> Past:
+        """Return the events after ``position``, the first page of them at least."""
+        if position >= last:
+            return Past([], last)
+        events = self._recall.after(conversation_id, position, last)
+        if events is None:
+            with self._pages:
+                payloads = reads.payloads_after(self._engine, conversation_id, position, PAGE)
+            events = [numbered(payload) for payload in payloads]
+            if events and events[-1].seq >= last and is_dense(events, position):
+                self._recall.remember(conversation_id, list(events))
+        return Past(events, last)
 
     def _drop_if_empty(self, channel: str, room: Room) -> None:
         if room.empty and self._rooms.get(channel) is room:

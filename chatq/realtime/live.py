@@ -20,19 +20,32 @@ class Numbered(NamedTuple):
 
     seq: int
     frame: bytes
+    rewrites: bool = False
+    """Whether earlier events of the same message say something else since."""
 
 
-class _Seq(msgspec.Struct):
+class Past(NamedTuple):
+    """Events that follow one another in the log."""
+
+    events: list[Numbered]
+    last_seq: int
+    """The conversation's newest event number."""
+
+
+class _Head(msgspec.Struct):
     seq: int
+    type: str = ""
 
 
-_seq_of = msgspec.json.Decoder(_Seq).decode
+_REWRITING = frozenset(("messageEdited", "messageDeleted"))
+_head_of = msgspec.json.Decoder(_Head).decode
 
 
 def numbered(payload: str | bytes) -> Numbered:
     """Return a stored event as a frame with its number."""
     data = payload.encode() if isinstance(payload, str) else payload
-    return Numbered(_seq_of(data).seq, text_frame(data))
+    head = _head_of(data)
+    return Numbered(head.seq, text_frame(data), head.type in _REWRITING)
 
 
 def is_dense(events: Sequence[Numbered], after: int) -> bool:

@@ -17,9 +17,8 @@ from sqlalchemy import Engine
 
 from chatq.errors import DatabaseError
 from chatq.realtime.frames import CloseCode
-from chatq.realtime.live import BURST_BYTES, Numbered, Window, in_chunks, is_dense, numbered, size_of
+from chatq.realtime.live import BURST_BYTES, Numbered, Past, Window, in_chunks, is_dense, numbered, size_of
 from chatq.store import reads
-from chatq.store.reads import Replay
 
 PAGE = 500
 """Events that are read from the log at once."""
@@ -87,15 +86,17 @@ class Room:
     def add(
         self,
         follower: Follower,
-        first: Replay,
+        first: Past,
         position: int,
         window: Window,
         *,
         send: Callable[[bytes], None],
         pause: Callable[[], None],
+        greeting: bytes = b"",
     ) -> None:
-        """Send a new follower the events after ``position``, beginning with the page ``first``, then all live ones.
+        """Send a new follower a greeting, the events after ``position``, then all live ones.
 
+        The page ``first`` is the beginning of those events.
         ``window`` comes from :meth:`watch` and was open before ``first`` was read. Until the follower is one of all,
         it is sent everything by ``send``, which may break this off by raising. ``pause`` is called whenever some of the
         past was sent, and may wait.
@@ -106,7 +107,10 @@ class Room:
         """
 
         def send_at_once(events: Sequence[Numbered]) -> None:
-            send(b"".join(event.frame for event in events))
+            # What goes together is written together.
+            nonlocal greeting
+            send(b"".join([greeting, *[event.frame for event in events]]))
+            greeting = b""
 
         def send_slowly(events: Sequence[Numbered]) -> None:
             for chunk in in_chunks(events):
@@ -122,6 +126,8 @@ class Room:
             # The others have more by now: what came since is in the log.
             window.open()
             first = self._read(position)
+        if greeting:
+            send(greeting)
         self._followers[follower] = None
         if position > self._position:
             self._ahead[follower] = position
@@ -185,7 +191,7 @@ class Room:
         self,
         position: int,
         window: Window,
-        page: Replay,
+        page: Past,
         deliver_past: Callable[[Sequence[Numbered]], None],
         deliver_live: Callable[[Sequence[Numbered]], None],
     ) -> int:
@@ -194,7 +200,7 @@ class Room:
         ``deliver_past`` may wait; nothing can come between what ``deliver_live`` gets and the return.
         """
         while True:
-            events = [numbered(payload) for payload in page.payloads]
+            events = page.events
             if not is_dense(events, position) or (not events and page.last_seq > position):
                 raise NotKept
             if events:
@@ -207,8 +213,9 @@ class Room:
             window.open()
             page = self._read(position)
 
-    def _read(self, position: int) -> Replay:
-        return reads.replay(self._engine, self.conversation_id, position, PAGE)
+    def _read(self, position: int) -> Past:
+        page = reads.replay(self._engine, self.conversation_id, position, PAGE)
+        return Past([numbered(payload) for payload in page.payloads], page.last_seq)
 
     def _deliver_slowly(self, events: Sequence[Numbered]) -> None:
         """Deliver in chunks, each once everybody, or all but the slow, have taken the one before."""

@@ -154,7 +154,8 @@ class Session:
                 hub.leave_user(self._connection, self._user)
             self._user = user_id
             hub.follow_user(self._connection, user_id)
-        tell_failures(self._connection, self._shared.engine, self._shared.redis, user_id)
+        if self._shared.failing.ask(user_id):
+            tell_failures(self._connection, self._shared.engine, self._shared.redis, user_id)
 
     def _check(self, token: str) -> Caller:
         """Return whose token it is, and let the connection last as long as the token."""

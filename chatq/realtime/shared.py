@@ -12,6 +12,7 @@ from chatq.access.rules import Rules
 from chatq.queue.intake import Intake
 from chatq.realtime.deadlines import Deadlines
 from chatq.realtime.hub import Hub
+from chatq.realtime.questions import Questions
 from chatq.realtime.sending import Sending
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Shared:
     hub: Hub
     intake: Intake
     sending: Sending
+    failing: Questions[str, bool]
+    """Whether there are failures of a user's messages of which the user was not told yet."""
     engine: Engine
     redis: redis.Redis
     """A client for short questions."""

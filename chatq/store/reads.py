@@ -79,8 +79,16 @@ class Replay:
     payloads: list[str]
     last_seq: int
     """The conversation's newest event number; 0 if it does not exist yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Which events of a conversation are kept."""
+
     first_seq: int
-    """The lowest event number that is kept."""
+    """The lowest number."""
+    last_seq: int
+    """The highest; 0 if there is none yet."""
 
 
 def ping(engine: Engine) -> None:
@@ -231,20 +239,40 @@ def read_page(
 
 def replay(engine: Engine, conversation_id: str, since: int, limit: int = 500) -> Replay:
     """Return the frames of the events after ``since``, ``limit`` at most, in order."""
+    with reading(engine) as connection:
+        last_seq = connection.execute(
+            select(conversations.c.last_seq).where(conversations.c.id == conversation_id)
+        ).scalar_one_or_none()
+        if last_seq is None or since >= last_seq:
+            return Replay([], last_seq or 0)
+        return Replay(_payloads(connection, conversation_id, since, limit), last_seq)
+
+
+def payloads_after(engine: Engine, conversation_id: str, since: int, limit: int = 500) -> list[str]:
+    """Return the frames of the events after ``since``, ``limit`` at most, in order."""
+    with reading(engine) as connection:
+        return _payloads(connection, conversation_id, since, limit)
+
+
+def _payloads(connection: Connection, conversation_id: str, since: int, limit: int) -> list[str]:
     query = (
         select(events.c.payload)
         .where(and_(events.c.conversation_id == conversation_id, events.c.seq > since))
         .order_by(events.c.seq)
         .limit(limit)
     )
+    return list(connection.execute(query).scalars())
+
+
+def find_kept(engine: Engine, conversation_ids: Collection[str]) -> dict[str, Kept]:
+    """Return which events of each of these conversations are kept."""
     with reading(engine) as connection:
-        row = connection.execute(
-            select(conversations.c.first_seq, conversations.c.last_seq).where(conversations.c.id == conversation_id)
-        ).one_or_none()
-        if row is None:
-            return Replay([], last_seq=0, first_seq=1)
-        payloads = list(connection.execute(query).scalars()) if since < row.last_seq else []
-    return Replay(payloads, row.last_seq, row.first_seq)
+        query = select(conversations.c.id, conversations.c.first_seq, conversations.c.last_seq).where(
+            listed(connection.dialect.name, conversations.c.id)
+        )
+        rows = connection.execute(query, as_list(connection, conversation_ids))
+        found = {row.id: Kept(row.first_seq, row.last_seq) for row in rows}
+    return {id_: found.get(id_, Kept(1, 0)) for id_ in conversation_ids}
 
 
 def last_seqs(engine: Engine, conversation_ids: Collection[str]) -> dict[str, int]:
@@ -255,6 +283,22 @@ def last_seqs(engine: Engine, conversation_ids: Collection[str]) -> dict[str, in
         )
         found = {row.id: row.last_seq for row in connection.execute(query, as_list(connection, conversation_ids))}
     return {id_: found.get(id_, 0) for id_ in conversation_ids}
+
+
+def have_pending_failures(engine: Engine, user_ids: Collection[str]) -> dict[str, bool]:
+    """Tell of each of these users whether :func:`pending_failures` are there."""
+    with reading(engine) as connection:
+        query = (
+            select(failures.c.sender_id)
+            .distinct()
+            .where(
+                listed(connection.dialect.name, failures.c.sender_id),
+                failures.c.resolved_at.is_(None),
+                failures.c.message_id.is_not(None),
+            )
+        )
+        found = set(connection.execute(query, as_list(connection, user_ids)).scalars())
+    return {id_: id_ in found for id_ in user_ids}
 
 
 def pending_failures(engine: Engine, user_id: str, limit: int = 100) -> list[Failure]:

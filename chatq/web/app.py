@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
@@ -12,8 +13,10 @@ from chatq.access.rules import Rules
 from chatq.queue.intake import Intake
 from chatq.realtime.deadlines import Deadlines
 from chatq.realtime.hub import Hub
+from chatq.realtime.questions import Questions
 from chatq.realtime.sending import Sending
 from chatq.realtime.shared import Shared
+from chatq.store import reads
 from chatq.web import problems
 from chatq.web.answers import Answer, Header
 from chatq.web.batch import Batch
@@ -58,6 +61,7 @@ class App(Flask):
             hub=self.hub,
             intake=intake,
             sending=Sending(intake.accept_many),
+            failing=Questions(partial(reads.have_pending_failures, services.engine)),
             engine=services.engine,
             redis=services.redis,
             rules=rules,

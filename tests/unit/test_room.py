@@ -17,11 +17,10 @@ from sqlalchemy import Engine, insert, update
 
 from chatq.realtime import live
 from chatq.realtime import room as room_module
-from chatq.realtime.live import BURST_BYTES, CHUNK_BYTES, Numbered, Window, in_chunks, numbered
+from chatq.realtime.live import BURST_BYTES, CHUNK_BYTES, Numbered, Past, Window, in_chunks, numbered
 from chatq.realtime.room import NotKept, Room
 from chatq.store import reads, schema
 from chatq.store.engine import create_engine
-from chatq.store.reads import Replay
 from chatq.store.tables import conversations, events
 
 NOW = "2026-01-01T00:00:00.000Z"
@@ -58,9 +57,10 @@ class Log:
             connection.execute(update(conversations).where(conversations.c.id == self.id).values(last_seq=self.last))
         return [numbered(row["payload"]) for row in rows]
 
-    def read(self, since: int) -> Replay:
+    def read(self, since: int, limit: int = 500) -> Past:
         """Read a page of the log."""
-        return reads.replay(self.engine, self.id, since)
+        page = reads.replay(self.engine, self.id, since, limit)
+        return Past([numbered(payload) for payload in page.payloads], page.last_seq)
 
 
 class Recorder:
@@ -177,7 +177,7 @@ def test_many_pages_are_read(room: Room, log: Log, monkeypatch: pytest.MonkeyPat
     log.commit(50)
     window = room.watch()
     follower = Recorder()
-    room.add(follower, reads.replay(log.engine, log.id, 0, 7), 0, window, send=follower.send, pause=nothing)
+    room.add(follower, log.read(0, 7), 0, window, send=follower.send, pause=nothing)
     assert follower.seqs == list(range(1, 51))
 
 
@@ -220,7 +220,7 @@ def test_what_happens_between_pages_is_not_lost(room: Room, log: Log, monkeypatc
         if log.last < 20:
             room.receive(log.commit())
 
-    room.add(follower, reads.replay(log.engine, log.id, 0, 5), 0, window, send=follower.send, pause=meanwhile)
+    room.add(follower, log.read(0, 5), 0, window, send=follower.send, pause=meanwhile)
     room.unwatch(window)
     room.receive(log.commit())
     assert follower.seqs == list(range(1, log.last + 1))
