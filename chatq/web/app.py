@@ -30,7 +30,7 @@ from chatq.web.page import Page
 from chatq.web.requests import Environ
 from chatq.web.security import Gate, preflight
 from chatq.web.services import Services
-from chatq.web.websocket import add_websocket
+from chatq.web.websocket import Sockets
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -69,7 +69,8 @@ class App(Flask):
             deadlines=Deadlines(),
             max_content_bytes=services.settings.max_content_bytes,
         )
-        add_websocket(self, self.gate, shared)
+        self.sockets = Sockets(self.gate, shared)
+        self.sockets.add_to(self)
         self.before_request(self._identify)
         self.register_error_handler(Exception, self._problem)
 

@@ -13,6 +13,7 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
+from chatq.realtime.session import Session
 from chatq.web.plain import PEEK_BYTES, serve_plain
 from chatq.web.responses import write_at_once
 
@@ -72,9 +73,12 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
     def handle(self, listener: Any, client: Any, address: Any) -> None:
         """Serve a connection: plain requests as long as there are such, then whatever gunicorn makes of it."""
         try:
+            session = None
             plain = True
-            while plain and self.alive:
-                plain = self._serve_plain(client)
+            while plain and self.alive and session is None:
+                session, plain = self._serve_plain(client)
+            if session is not None:
+                session.run()
         except OSError:
             # It broke, or its client had enough; there is nobody to tell.
             client.close()
@@ -84,13 +88,17 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
         else:
             super().handle(listener, client, address)
 
-    def _serve_plain(self, client: Any) -> bool:
+    def _serve_plain(self, client: Any) -> tuple[Session | None, bool]:
+        """Serve the next request if it is plain, and tell whether it was; or return the session that it begins."""
         data = b""
         with self.timeout_ctx():
             data = client.recv(PEEK_BYTES, MSG_PEEK)
         if not data:
             raise ConnectionAbortedError
-        return serve_plain(client, data, self.wsgi.accept_message, lambda: bool(self.alive))
+        session = self.wsgi.sockets.accept(client, data)
+        if session is not None:
+            return session, True
+        return None, serve_plain(client, data, self.wsgi.accept_message, lambda: bool(self.alive))
 
     def _server(self, listener: Any, pool: Pool) -> StreamServer:
         listener.setblocking(1)

@@ -16,6 +16,7 @@ from chatq.realtime.connection import Connection
 from chatq.realtime.frames import CloseCode
 from chatq.realtime.session import Session
 from chatq.realtime.shared import Shared
+from chatq.web.plain import read_handshake
 from chatq.web.requests import Environ
 from chatq.web.security import Gate
 
@@ -47,32 +48,62 @@ class Server:
 flask_sock.Server = Server
 
 
-def add_websocket(app: Flask, gate: Gate, shared: Shared) -> None:
-    """Add the route ``/ws``."""
-    limit = max_document_bytes(shared.max_content_bytes)
-    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_bytes": limit}
-    sock: Any = flask_sock.Sock(app)
+class Sockets:
+    """Begins the sessions of one process."""
 
-    def serve(server: Server) -> None:
+    def __init__(self, gate: Gate, shared: Shared) -> None:
+        self._gate = gate
+        self._shared = shared
+        self._limit = max_document_bytes(shared.max_content_bytes)
+
+    def add_to(self, app: Flask) -> None:
+        """Add the route ``/ws``."""
+        app.config["SOCK_SERVER_OPTIONS"] = {"max_message_bytes": self._limit}
+        sock: Any = flask_sock.Sock(app)
+
+        def serve(server: Server) -> None:
+            self._session(server.connection, request.environ).run()
+
+        sock.route("/ws")(serve)
+
+    def accept(self, client: Socket, data: bytes) -> Session | None:
+        """Return a session if ``data``, which lies unread in ``client``, is a plain handshake that may succeed.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        found = read_handshake(data)
+        if found is None:
+            return None
+        environ, size = found
         try:
-            gate.check_origin(request.environ)
+            self._gate.admit(environ)
+            answer = accept_handshake(environ)
+        except ChatqError:
+            # The way of all other requests is the one that says why not.
+            return None
+        while size:
+            size -= len(client.recv(size))
+        client.sendall(answer)
+        return self._session(Connection(client, self._limit), environ)
+
+    def _session(self, connection: Connection, environ: Environ) -> Session:
+        try:
+            self._gate.check_origin(environ)
         except OriginRefused as error:
             # A page does not get to see the status of a handshake, but it does see a close code.
-            server.connection.close(CloseCode.FORBIDDEN, error.detail)
-        Session(server.connection, shared).run()
-
-    sock.route("/ws")(serve)
+            connection.close(CloseCode.FORBIDDEN, error.detail)
+        return Session(connection, self._shared)
 
 
-def shake_hands(environ: Environ) -> Socket:
-    """Accept a websocket handshake (RFC 6455, section 4.2) and return the socket, which is nobody else's now.
+def accept_handshake(environ: Environ) -> bytes:
+    """Return the answer that accepts a websocket handshake (RFC 6455, section 4.2).
 
     No extension and no subprotocol is agreed to.
 
     Raises:
         UpgradeRequired: it asks for another version of the protocol.
         RequestRefused: its key is none.
-        ChatqError: the server does not hand its sockets out.
     """
     if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != "13":
         raise UpgradeRequired("Version 13 of the websocket protocol is spoken here.")
@@ -83,12 +114,24 @@ def shake_hands(environ: Environ) -> Socket:
         nonce = b""
     if len(nonce) != 16:
         raise RequestRefused("Sec-WebSocket-Key must be 16 bytes in base64.")
-    socket: Socket | None = environ.get("gunicorn.socket")
-    if socket is None:
-        raise ChatqError("Websockets need chatq's own server: `chatq api`.")
     accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest())
-    socket.sendall(
+    return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
     )
+
+
+def shake_hands(environ: Environ) -> Socket:
+    """Accept a websocket handshake and return the socket, which is nobody else's now.
+
+    Raises:
+        UpgradeRequired: it asks for another version of the protocol.
+        RequestRefused: its key is none.
+        ChatqError: the server does not hand its sockets out.
+    """
+    answer = accept_handshake(environ)
+    socket: Socket | None = environ.get("gunicorn.socket")
+    if socket is None:
+        raise ChatqError("Websockets need chatq's own server: `chatq api`.")
+    socket.sendall(answer)
     return socket

@@ -84,11 +84,15 @@ class RawSocket:
         key = base64.b64encode(os.urandom(16)).decode()
         head = f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         self.socket.sendall(f"{head}Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
-        self._bytes = b""
-        while b"\r\n\r\n" not in self._bytes:
-            self._bytes += self.socket.recv(4096)
-        answer, _, self._bytes = self._bytes.partition(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 101"), answer
+        self._read_head()
+
+    @classmethod
+    def on(cls, connection: socket.socket) -> Self:
+        """Return one on a connection on which the handshake was asked for."""
+        raw = cls.__new__(cls)
+        raw.socket = connection
+        raw._read_head()
+        return raw
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +121,15 @@ class RawSocket:
             size = int.from_bytes(self._exactly(2 if size == 126 else 8) or b"")
         payload = self._exactly(size)
         return None if payload is None else (head[0] & 0x0F, payload)
+
+    def _read_head(self) -> None:
+        self._bytes = b""
+        while b"\r\n\r\n" not in self._bytes:
+            data = self.socket.recv(4096)
+            assert data, "closed before the handshake was answered"
+            self._bytes += data
+        answer, _, self._bytes = self._bytes.partition(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 101"), answer
 
     def _exactly(self, size: int) -> bytes | None:
         while len(self._bytes) < size:
