@@ -51,7 +51,9 @@ def test_the_wheel_installs_and_runs_with_nothing_but_what_it_requires(
     assert run(bin_path / "chatq", "--version", env=env) == f"chatq {PROJECT['version']}\n"
     assert "redis-check" in run(bin_path / "chatq", "--help", env=env)
     assert '"to":"' in run(bin_path / "chatq", "db", "upgrade", "--json", env=env)
-    for name in ("access", "cli", "domain", "ops", "queue", "realtime", "store", "supervise", "web", "worker"):
+    for name in (
+        "access", "cli", "client", "domain", "ops", "queue", "realtime", "store", "supervise", "web", "worker",
+    ):  # fmt: skip
         run(bin_path / "python", "-W", "error", "-c", f"import chatq.{name}", env=env)
 
 

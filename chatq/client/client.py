@@ -1,0 +1,180 @@
+"""The face of the client: what a program calls, from any thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+from uuid import uuid4
+
+from chatq.client import history
+from chatq.client.connection import CLOSE_TIMEOUT, Frame
+from chatq.client.errors import ClientClosed, NoAnswer
+from chatq.client.following import Joined, OnEvent
+from chatq.client.handing import Handing
+from chatq.client.history import Page
+from chatq.client.sending import Accepted, Message
+from chatq.client.session import Session, State
+from chatq.errors import NotAuthenticated
+
+T = TypeVar("T")
+
+
+class Client:
+    """A connection to a chatq server that comes back by itself."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | Callable[[], str] | None = None,
+        user_id: str | None = None,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        """Begin to connect.
+
+        Args:
+            url: the server's address, as ``https://chat.example.com``.
+            token: a token, or a function that returns one; the function is called for each connection and
+                shortly before a token expires, in a thread of its own.
+            user_id: whom a server in development mode believes.
+            on_event: called, in one thread and in order, with each event of conversations that were joined
+                without a function of their own, and with all that belongs to no conversation; without it,
+                :meth:`events` has them.
+        """
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"url must begin with http:// or https://, unlike {url!r}")
+        self._url = url.rstrip("/")
+        self._get_token = (lambda: token) if isinstance(token, str) else token
+        self._handing = Handing(on_event, lambda: self._post(self._session.followings.room))
+        socket_url = f"{self._url.replace('http', 'ws', 1)}/ws"
+        self._session = Session(socket_url, self._get_token, callable(token), user_id, self._handing)
+        self._thread = threading.Thread(target=self._session.run, name="chatq-client", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def state(self) -> State:
+        """``connecting``, ``online``, ``offline`` (it will try again) or ``closed`` (for good)."""
+        return self._session.state
+
+    def join(
+        self,
+        conversation_id: str,
+        since: int | None = None,
+        on_event: OnEvent | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Joined:
+        """Follow a conversation: from the event after ``since`` on, or from now on. Again, it starts anew there.
+
+        An event ``reset`` among its events says that some were missed and are not kept: load the conversation
+        anew, and join after that page.
+
+        Raises:
+            NoAnswer: not within ``timeout`` seconds; it is tried on.
+            ChatqError: the server refuses, or the client is closed.
+        """
+        outcome: Future[Joined] = Future()
+        self._post(lambda: self._session.join(conversation_id, since, on_event, outcome))
+        return _result(outcome, timeout, "The server has not answered yet; the client goes on trying.")
+
+    def leave(self, conversation_id: str) -> None:
+        """Follow a conversation no more."""
+        self._post(lambda: self._session.followings.leave(conversation_id, ClientClosed("The conversation was left.")))
+
+    def events(self, timeout: float | None = None) -> Iterator[Frame]:
+        """Yield events as the server says them, until the client is closed, or none comes in ``timeout`` seconds.
+
+        Who does not keep up misses nothing: what finds no room is fetched from the server later.
+
+        Raises:
+            ChatqError: the client was closed, but not by its user.
+        """
+        while (event := self._handing.next(timeout)) is not None:
+            yield event
+
+    def send(
+        self,
+        conversation_id: str,
+        content: str,
+        *,
+        metadata: dict[str, Any] | None = None,
+        client_message_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Accepted:
+        """Send a message, again and again until it is accepted or refused.
+
+        A ``client_message_id`` that was used before makes no second message.
+
+        Raises:
+            NoAnswer: not within ``timeout`` seconds. The message may have been accepted all the same; send it
+                with the same ``client_message_id`` to know.
+            ChatqError: the server refuses, or the client is closed.
+        """
+        data: dict[str, Any] = {"content": content, "clientMessageId": client_message_id or uuid4().hex}
+        if metadata is not None:
+            data["metadata"] = metadata
+        message = Message(conversation_id, data)
+        self._post(lambda: self._session.send(message))
+        try:
+            return _result(message.outcome, timeout, "The server has not accepted the message in time.")
+        except NoAnswer:
+            self._post(lambda: self._session.sending.withdraw(message))
+            raise
+
+    def status(self, message_id: str, status: Literal["delivered", "read"]) -> None:
+        """Say that everything up to a message was delivered here, or read; does not wait."""
+        self._post(lambda: self._session.report(message_id, status))
+
+    def typing(self, conversation_id: str, active: bool = True) -> None:
+        """Say that one is writing, or has stopped; without effect while there is no connection."""
+        self._post(lambda: self._session.say_typing(conversation_id, active))
+
+    def history(
+        self, conversation_id: str, *, before: int | None = None, after: int | None = None, limit: int | None = None
+    ) -> Page:
+        """Return a page of messages: those before or after an event number, or the newest.
+
+        Raises:
+            NoAnswer: the server does not answer.
+            ChatqError: it refuses.
+        """
+        numbers = {"before": before, "after": after, "limit": limit}
+        try:
+            return history.read(self._url, self._headers(self._session.token), conversation_id, numbers)
+        except NotAuthenticated:
+            return history.read(self._url, self._headers(None), conversation_id, numbers)
+
+    def close(self) -> None:
+        """End the connection for good; what is not accepted yet is given up."""
+        self._post(lambda: self._session.end(None))
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        if self._session.closing is not None:
+            self._session.closing.join(CLOSE_TIMEOUT)
+
+    def _headers(self, known: str | None) -> dict[str, str]:
+        token = known or (self._get_token() if self._get_token is not None else None)
+        if token is not None:
+            return {"Authorization": f"Bearer {token}"}
+        return {"X-Chatq-User": self._session.user_id} if self._session.user_id else {}
+
+    def _post(self, call: Callable[[], object]) -> None:
+        self._session.loop.post(call)
+
+
+def _result(outcome: Future[T], timeout: float | None, otherwise: str) -> T:
+    try:
+        return outcome.result(timeout)
+    except TimeoutError:
+        raise NoAnswer(otherwise) from None

@@ -1,0 +1,38 @@
+"""What a client's user may meet: the server's own errors by their codes, and a few of the client's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chatq.errors import ChatqError, FieldProblem, InvalidFields
+
+PASSING = frozenset(
+    ("overloaded", "queue-unavailable", "durability-unknown", "database-unavailable", "not-ready", "rate-limited")
+)
+"""Codes of errors that pass by themselves."""
+
+
+class ClientClosed(ChatqError):
+    """The client is closed."""
+
+
+class ConnectionRefused(ChatqError):
+    """The server ended the connection and does not want it back as it is."""
+
+
+class NoAnswer(ChatqError):
+    """The server has not answered in time."""
+
+
+def refusal(code: str, detail: str) -> ChatqError:
+    """Return the error that the server named by its code."""
+    kind = next((kind for kind in _tree(ChatqError) if kind.code == code), None)
+    if kind is None:
+        return ChatqError(f"{code}: {detail}")
+    return InvalidFields([FieldProblem("", detail)]) if issubclass(kind, InvalidFields) else kind(detail)
+
+
+def _tree(kind: type[ChatqError]) -> Iterator[type[ChatqError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
