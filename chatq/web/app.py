@@ -28,6 +28,7 @@ from chatq.web.members import Members
 from chatq.web.messages import Messages
 from chatq.web.page import Page
 from chatq.web.requests import Environ
+from chatq.web.script import Script
 from chatq.web.security import Gate, preflight
 from chatq.web.services import Services
 from chatq.web.websocket import Sockets
@@ -112,6 +113,7 @@ class App(Flask):
         page = Page(with_tokens=services.settings.asks_for_tokens)
         for method, path, view in (
             ("GET", "/", page.show),
+            ("GET", "/static/chatq.js", Script().show),
             ("GET", "/healthz", health.live),
             ("GET", "/readyz", health.ready),
             ("GET", "/problems/<code>", problems.page),

@@ -1,4 +1,4 @@
-"""The chat page: one file, served with a policy under which nothing but its own script and style runs."""
+"""The chat page: one file, served with a policy under which nothing but its own and this server's script runs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Page:
 
 
 def policy(document: str) -> str:
-    """Return the Content-Security-Policy that allows exactly the scripts and styles that stand in ``document``."""
+    """Return the Content-Security-Policy that allows what ``document`` contains, and the server's own scripts."""
     return "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_hashes('script', document)}",
+            f"script-src 'self' {_hashes('script', document)}",
             f"style-src {_hashes('style', document)}",
             "connect-src 'self'",
             "img-src data:",
@@ -43,6 +43,6 @@ def policy(document: str) -> str:
 
 
 def _hashes(element: str, document: str) -> str:
-    texts = re.findall(rf"<{element}>(.*?)</{element}>", document, re.DOTALL)
+    texts = re.findall(rf"<{element}(?: [^>]*)?>(.*?)</{element}>", document, re.DOTALL)
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
     return " ".join(f"'sha256-{digest}'" for digest in digests)
