@@ -1,0 +1,66 @@
+"""Clients of each kind, and a system for them to talk to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.clients.driven import COMMANDS, Driven
+from tests.parts.command import Chatq, Running
+from tests.parts.roles import Roles
+from tests.parts.valkey import Valkey
+from tests.parts.wire import Wire
+
+Open = Callable[..., Driven]
+
+
+@pytest.fixture
+def settings() -> dict[str, str]:
+    """The API's settings, beyond where it listens and what it uses."""
+    return {}
+
+
+@pytest.fixture
+def idle_roles(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> Iterator[Roles]:
+    """An installation of the test's own, of which nothing runs yet."""
+    roles = Roles(chatq, valkey.url, sqlite_url)
+    yield roles
+    roles.close()
+
+
+@pytest.fixture
+def api(idle_roles: Roles, settings: dict[str, str]) -> Running:
+    """The API."""
+    return idle_roles.start_api(env=settings)
+
+
+@pytest.fixture
+def roles(idle_roles: Roles, api: Running) -> Roles:
+    """The same installation with an API and a worker."""
+    idle_roles.start_worker()
+    return idle_roles
+
+
+@pytest.fixture
+def wire(roles: Roles) -> Iterator[Wire]:
+    """A network in front of the API that loses what it is told to lose."""
+    wire = Wire(roles.port)
+    yield wire
+    wire.close()
+
+
+@pytest.fixture(params=COMMANDS)
+def open_client(request: pytest.FixtureRequest, roles: Roles) -> Iterator[Open]:
+    """A function that starts a client: the test runs once with each kind."""
+    clients = []
+
+    def open_client(url: str = roles.url, **options: Any) -> Driven:
+        options = options or {"userId": "alice"}
+        clients.append(Driven(request.param, url, **options))
+        return clients[-1]
+
+    yield open_client
+    for client in clients:
+        client.close()

@@ -1,0 +1,148 @@
+"""Clients of all kinds in one conversation while the servers under them are killed, drained and emptied."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from chatq.errors import ExitCode
+from tests.clients.driven import COMMANDS, Driven
+from tests.parts.command import Running
+from tests.parts.roles import Roles, fresh
+from tests.parts.valkey import Valkey
+from tests.parts.waiting import until
+
+EACH = 120
+"""How many messages each client sends."""
+
+
+class Writer(threading.Thread):
+    """Posts messages all the time, each until it is accepted."""
+
+    def __init__(self, url: str, conversation: str) -> None:
+        super().__init__()
+        self.contents: list[str] = []
+        self._url = url
+        self._conversation = conversation
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        while not self._ending.wait(0.01):
+            content = f"writer {len(self.contents)}"
+            data = {"senderId": "writer", "content": content, "clientMessageId": uuid4().hex}
+            while not self._post({"conversationId": self._conversation, "messageData": data}):
+                time.sleep(0.05)
+            self.contents.append(content)
+
+    def end(self) -> None:
+        self._ending.set()
+        self.join()
+
+    def _post(self, body: object) -> bool:
+        try:
+            return httpx.post(f"{self._url}/api/messages", json=body, timeout=20).status_code == 202
+        except httpx.TransportError:
+            return False
+
+
+class Crowd:
+    """A client of each kind that follows and talks, and a writer beside them."""
+
+    def __init__(self, roles: Roles) -> None:
+        self.conversation = fresh()
+        self.clients = {kind: Driven(kind, roles.url, userId=kind) for kind in COMMANDS}
+        for client in self.clients.values():
+            client.do("join", conversationId=self.conversation, since=0)
+        self._writer = Writer(roles.url, self.conversation)
+        self._writer.start()
+        self._sent = [
+            client.start("sendAll", conversationId=self.conversation, contents=self._contents(kind))
+            for kind, client in self.clients.items()
+        ]
+
+    def heard(self, count: int) -> None:
+        """Wait until everybody has got so many events."""
+        for client in self.clients.values():
+            client.wait_for_seqs(self.conversation, count)
+
+    def check(self) -> None:
+        """Let everybody finish, and check what everybody has got."""
+        for sent in self._sent:
+            sent.result(120)
+        self._writer.end()
+        said = {"writer": self._writer.contents, **{kind: self._contents(kind) for kind in self.clients}}
+        total = sum(len(contents) for contents in said.values())
+        for client in self.clients.values():
+            client.wait_for_seqs(self.conversation, total)
+            contents = client.contents(self.conversation)
+            assert client.seqs(self.conversation) == list(range(1, total + 1))
+            assert [content for content, count in Counter(contents).items() if count > 1] == []
+            for name, all_of_one in said.items():
+                assert [content for content in contents if content.startswith(f"{name} ")] == all_of_one
+
+    def close(self) -> None:
+        self._writer.end()
+        for client in self.clients.values():
+            client.close()
+
+    def _contents(self, kind: str) -> list[str]:
+        return [f"{kind} {number}" for number in range(EACH)]
+
+
+@pytest.fixture
+def crowd(roles: Roles) -> Iterator[Crowd]:
+    crowd = Crowd(roles)
+    yield crowd
+    crowd.close()
+
+
+@pytest.mark.slow
+def test_api_and_worker_are_killed(roles: Roles, crowd: Crowd) -> None:
+    for heard in (30, 100, 200):
+        crowd.heard(heard)
+        roles.chatq.close()
+        roles.start_api()
+        roles.start_worker()
+    crowd.check()
+
+
+def test_api_is_drained(roles: Roles, api: Running, crowd: Crowd) -> None:
+    crowd.heard(30)
+    assert api.terminate() == ExitCode.DONE
+    roles.start_api()
+    crowd.check()
+
+
+def test_redis_is_killed_and_comes_back(roles: Roles, crowd: Crowd, valkey: Valkey) -> None:
+    crowd.heard(30)
+    valkey.kill()
+    until(lambda: roles.http.get("/readyz").status_code == 503)
+    valkey.start()
+    crowd.check()
+
+
+def test_redis_is_emptied(roles: Roles, valkey: Valkey) -> None:
+    conversation = fresh()
+    clients = {kind: Driven(kind, roles.url, userId=kind) for kind in COMMANDS}
+    try:
+        for client in clients.values():
+            client.do("join", conversationId=conversation, since=0)
+        roles.store(conversation, "before")
+        operator = valkey.client()
+        operator.flushall()
+        operator.close()
+        for client in clients.values():
+            client.do("send", conversationId=conversation, content="after")
+        for client in clients.values():
+            client.wait_for_seqs(conversation, 4)
+            assert client.seqs(conversation) == [1, 2, 3, 4]
+            assert client.contents(conversation) == ["before", "after", "after", "after"]
+    finally:
+        for client in clients.values():
+            client.close()

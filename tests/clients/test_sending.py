@@ -1,0 +1,94 @@
+"""Every message once and in order, whatever is lost on the way, or told why not."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from tests.clients.conftest import Open
+from tests.clients.driven import Refused
+from tests.parts.roles import Roles, fresh
+from tests.parts.valkey import Valkey
+from tests.parts.waiting import until
+from tests.parts.wire import Wire
+
+
+def stored(roles: Roles, conversation: str, count: int) -> list[str]:
+    """Return a conversation's contents once there are so many messages."""
+
+    def read() -> list[str]:
+        contents, after = [], 0
+        while True:
+            page = roles.page(conversation, after=after, limit=200)
+            contents += [message["content"] for message in page["messages"]]
+            if page["nextAfter"] is None:
+                return contents
+            after = page["nextAfter"]
+
+    until(lambda: len(read()) >= count, 60, f"{count} messages stored")
+    return read()
+
+
+def test_message_is_accepted_and_comes_back(open_client: Open, roles: Roles) -> None:
+    conversation = fresh()
+    client = open_client()
+    client.do("join", conversationId=conversation, since=0)
+
+    accepted = client.do("send", conversationId=conversation, content="hello", metadata={"mood": "good"})
+
+    client.wait(lambda: client.contents(conversation) == ["hello"])
+    message = client.numbered(conversation)[0]["message"]
+    assert message["id"] == accepted["messageId"]
+    assert message["clientMessageId"] == accepted["clientMessageId"]
+    assert (message["senderId"], message["metadata"]) == ("alice", {"mood": "good"})
+
+
+def test_message_that_is_refused_holds_up_no_other(open_client: Open, roles: Roles) -> None:
+    conversation = fresh()
+    client = open_client()
+    refused = client.start("send", conversationId=conversation, content="x" * 20_000)
+    client.do("send", conversationId=conversation, content="short")
+    with pytest.raises(Refused, match="too-large"):
+        refused.result(20)
+    assert stored(roles, conversation, 1) == ["short"]
+
+
+def test_repeat_under_the_same_id_makes_no_second_message(open_client: Open, roles: Roles) -> None:
+    conversation, name = fresh(), uuid4().hex
+    client = open_client()
+    first = client.do("send", conversationId=conversation, content="once", clientMessageId=name)
+    assert client.do("send", conversationId=conversation, content="once", clientMessageId=name) == first
+    client.do("send", conversationId=conversation, content="last")
+    assert stored(roles, conversation, 2) == ["once", "last"]
+    with pytest.raises(Refused, match="idempotency-mismatch"):
+        client.do("send", conversationId=conversation, content="other", clientMessageId=name)
+
+
+def test_answers_that_are_lost_cost_nothing(open_client: Open, roles: Roles, wire: Wire) -> None:
+    conversation = fresh()
+    client = open_client(wire.url)
+    client.do("join", conversationId=conversation, since=0)
+    contents = [f"message {number}" for number in range(1, 4)]
+    sent = client.start("sendAll", conversationId=conversation, contents=contents)
+    wire.lose(b'"accepted"', b'"accepted"')
+    for lost in (1, 2):
+        until(lambda: len(wire.lost) >= lost)  # noqa: B023  # it is called here
+        wire.cut()
+    assert len({accepted["messageId"] for accepted in sent.result(60)}) == 3
+    client.wait(lambda: client.contents(conversation) == contents)
+
+
+def test_sends_wait_for_redis_in_order(open_client: Open, roles: Roles, valkey: Valkey) -> None:
+    conversation = fresh()
+    client = open_client()
+    client.do("join", conversationId=conversation, since=0)
+    client.do("send", conversationId=conversation, content="before")
+    valkey.kill()
+    contents = [f"during {number}" for number in range(1, 6)]
+    sent = client.start("sendAll", conversationId=conversation, contents=contents)
+    until(lambda: roles.http.get("/readyz").status_code == 503)
+    valkey.start()
+    sent.result(60)
+    client.wait(lambda: client.contents(conversation) == ["before", *contents])
+    assert client.seqs(conversation) == [1, 2, 3, 4, 5, 6]
