@@ -19,6 +19,9 @@ CLIENT_ID_PATTERN = r"^[A-Za-z0-9._:@+~-]{1,128}\Z"
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z"
 """A UUID in its canonical spelling (RFC 9562, section 4): lower case, with hyphens."""
 
+MAX_JOB_ID = 128
+"""How long the id of a job may be; RQ's clients may choose longer ones."""
+
 _UUID = re.compile(UUID_PATTERN)
 _CLIENT_ID = re.compile(CLIENT_ID_PATTERN)
 

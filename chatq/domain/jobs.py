@@ -103,6 +103,12 @@ def check_message_job(job: MessageJob) -> MessageJob:
     Raises:
         InvalidFields: naming each field that is wrong.
     """
+    if isinstance(job, SendMessage):
+        data = job.message_data
+        if data.metadata is None and data.created_at is None and job.expires_at is None:
+            return job
+    elif job.expires_at is None:
+        return job
     times = {"expiresAt": job.expires_at}
     if isinstance(job, SendMessage):
         times["messageData.createdAt"] = job.message_data.created_at

@@ -20,7 +20,7 @@ from chatq.queue.codec import QueuedJob
 from chatq.queue.connection import translated
 from chatq.queue.durability import Durability, check_confirmed, find_confirmation
 from chatq.queue.pressure import Pressure
-from chatq.queue.scripts import Argument, evalsha, preload, run_pipeline
+from chatq.queue.scripts import Argument, Command, evalsha, preload, run_pipeline
 
 REMEMBERED_SECONDS = 24 * 3600
 """How long a client id used for other content is recognised."""
@@ -156,27 +156,19 @@ class Edge:
         if self._pressure.due:
             self._measure()
         self._pressure.check(len(jobs))
-
-        def fill(pipe: redis.client.Pipeline) -> None:
-            for at in range(0, len(jobs), SCRIPT_JOBS):
-                pipe.execute_command(*_command(jobs[at : at + SCRIPT_JOBS]))
-            if self._confirm:
-                pipe.execute_command(*self._confirm)
-
-        answers = run_pipeline(self._client, ["enqueue"], fill)
+        commands = [_command(jobs[at : at + SCRIPT_JOBS]) for at in range(0, len(jobs), SCRIPT_JOBS)]
+        if self._confirm:
+            commands.append(self._confirm)
+        answers = run_pipeline(self._client, ["enqueue"], commands)
         if self._confirm:
             check_confirmed(self._confirm, answers.pop())
         return list(chain.from_iterable(answers))
 
     def _measure(self) -> None:
-        def fill(pipe: redis.client.Pipeline) -> None:
-            for command in self._pressure.commands():
-                pipe.execute_command(*command)
-
-        self._pressure.update(run_pipeline(self._client, ["pressure"], fill))
+        self._pressure.update(run_pipeline(self._client, ["pressure"], self._pressure.commands()))
 
 
-def _command(jobs: Sequence[QueuedJob]) -> tuple[Argument, ...]:
+def _command(jobs: Sequence[QueuedJob]) -> Command:
     arguments: list[Argument] = [keys.RQ, keys.SEEN, REMEMBERED_SECONDS]
     for job in jobs:
         lane = keys.lane_name(job.lane)

@@ -6,10 +6,11 @@ import gzip
 import hashlib
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 from chatq.domain.jobs import MessageJob, SendMessage, read_message_job
 from chatq.domain.messages import DEVELOPMENT_USER, check_size
@@ -125,48 +126,89 @@ def feed_messages(
     """
     tally = Tally()
     batch: list[tuple[int, QueuedJob]] = []
-
-    def flush() -> None:
-        outcomes = _submit(edge, [job for _, job in batch], on_wait)
-        for (number, job), outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, ChatqError):
-                tally.rejected += 1
-                on_reject(number, outcome.detail)
-            elif outcome.repeat:
-                tally.duplicates += 1
-                tally.job_ids.append(job.job_id)
-            else:
-                tally.accepted += 1
-                tally.job_ids.append(job.job_id)
-        batch.clear()
-
-    try:
-        for line in read_lines(path):
-            try:
-                batch.append((line.number, _job(name, path, line, lanes, max_content_bytes)))
-            except RequestRefused as error:
-                tally.rejected += 1
-                on_reject(line.number, error.detail)
-            if len(batch) >= AT_ONCE:
-                flush()
-                on_progress(line)
-    except BrokenFile as error:
-        tally.broken = error.detail
-    flush()
+    with _Sender(edge, tally, on_reject, on_wait) as sender:
+        try:
+            for line in read_lines(path):
+                try:
+                    batch.append((line.number, _job(name, path, line, lanes, max_content_bytes)))
+                except RequestRefused as error:
+                    tally.rejected += 1
+                    on_reject(line.number, error.detail)
+                if len(batch) >= AT_ONCE:
+                    sender.send(batch)
+                    batch = []
+                    on_progress(line)
+        except BrokenFile as error:
+            tally.broken = error.detail
+        sender.send(batch)
+        sender.settle()
     return tally
 
 
-def _submit(edge: Edge, jobs: list[QueuedJob], on_wait: Callable[[str], None]) -> list[Accepted | ChatqError]:
-    """Submit jobs, as soon as the queue has room for them."""
-    waits = False
-    while True:
-        try:
-            return edge.submit_many(jobs)
-        except Overloaded as error:
-            if not waits:
-                waits = True
-                on_wait(error.detail)
-            time.sleep(min(error.retry_after, MAX_PAUSE_SECONDS))
+class _Sender:
+    """Submits batches of jobs in order, each while the next one is being read."""
+
+    def __init__(
+        self, edge: Edge, tally: Tally, on_reject: Callable[[int, str], None], on_wait: Callable[[str], None]
+    ) -> None:
+        self._edge = edge
+        self._tally = tally
+        self._on_reject = on_reject
+        self._on_wait = on_wait
+        self._thread = ThreadPoolExecutor(1, "feed")
+        self._sent: Sequence[tuple[int, QueuedJob]] = []
+        self._answer: Future[list[Accepted | ChatqError]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def send(self, batch: Sequence[tuple[int, QueuedJob]]) -> None:
+        """Submit jobs, once all before them are accepted or refused; their answer is not waited for.
+
+        Raises:
+            RedisError: those before failed.
+        """
+        self.settle()
+        self._sent = batch
+        self._answer = self._submit()
+
+    def settle(self) -> None:
+        """Wait for what was sent last, until the queue has room for it if need be, and count what became of it.
+
+        Raises:
+            RedisError: it failed.
+        """
+        waits = False
+        while self._answer is not None:
+            try:
+                outcomes = self._answer.result()
+            except Overloaded as error:
+                if not waits:
+                    waits = True
+                    self._on_wait(error.detail)
+                time.sleep(min(error.retry_after, MAX_PAUSE_SECONDS))
+                self._answer = self._submit()
+            else:
+                self._answer = None
+                self._count(outcomes)
+
+    def _submit(self) -> Future[list[Accepted | ChatqError]]:
+        return self._thread.submit(self._edge.submit_many, [job for _, job in self._sent])
+
+    def _count(self, outcomes: Sequence[Accepted | ChatqError]) -> None:
+        for (number, job), outcome in zip(self._sent, outcomes, strict=True):
+            if isinstance(outcome, ChatqError):
+                self._tally.rejected += 1
+                self._on_reject(number, outcome.detail)
+                continue
+            self._tally.job_ids.append(job.job_id)
+            if outcome.repeat:
+                self._tally.duplicates += 1
+            else:
+                self._tally.accepted += 1
 
 
 def _job(name: str, path: Path, line: Line, lanes: int, max_content_bytes: int) -> QueuedJob:

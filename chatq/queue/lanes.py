@@ -9,16 +9,20 @@ from __future__ import annotations
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import uuid4
 
 import redis
 
 from chatq.domain.clock import timestamp
+from chatq.domain.ids import MAX_JOB_ID
+from chatq.domain.jobs import MessageJob
+from chatq.errors import JobRefused
 from chatq.queue import keys
-from chatq.queue.scripts import Argument, evalsha, run, run_pipeline
+from chatq.queue.codec import decode_job
+from chatq.queue.scripts import Argument, Command, Pipeline, evalsha, run
 
 LEASE_MS = 3500
 """How long a lane stays with a worker that makes no progress; recovery is promised within 5 seconds."""
@@ -28,12 +32,12 @@ BATCH = 500
 """How many jobs are claimed at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One claimed job, as it lies in Redis."""
 
     job_id: str
-    data: bytes
+    job: MessageJob | JobRefused
+    """What is to be done, or why that cannot be read."""
     created_at: str
     attempts: int
     """How often it was tried before."""
@@ -49,8 +53,11 @@ class Held:
     epoch: int | None
     """The lane's epoch in the database; None: it must be taken over there first."""
     claims: list[Claim]
+    """The jobs in hand."""
     since: float
     """Monotonic time at which the lane was taken."""
+    ahead: Future[list[Claim]] | None = None
+    """The jobs after those in hand, on their way; none if the lane was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,8 @@ class Lanes:
         self._worker = worker_name
         self._worker_key = f"{keys.RQ}:worker:{worker_name}"
         self._token = uuid4().hex
+        self._reader = ThreadPoolExecutor(1, "lanes")
+        """Reads what was claimed ahead, while the worker waits for the database."""
         self.unrouted = 0
         """How many jobs of plain RQ clients waited when a lane was last looked for."""
 
@@ -111,12 +120,28 @@ class Lanes:
             return None
         return Held(lane, int(epoch) if epoch else None, _claims(jobs), time.monotonic())
 
-    def finish(self, held: Held, finish: Finish, batch: int = BATCH) -> bool:
-        """Publish, end the batch's claims, and claim more of the lane, all in one round trip.
+    def claim_ahead(self, held: Held, batch: int = BATCH) -> None:
+        """Ask for the jobs after those in hand, if that was not done yet, and do not wait for the answer."""
+        if held.ahead is None:
+            asked = Pipeline(self._client, ["claim"], [self._claim_more(held, batch, len(held.claims))])
+            held.ahead = self._reader.submit(_claimed, asked)
 
-        Afterwards ``held.claims`` are the next jobs; if there are none, the lane was let go. Returns False if
-        the lane is another worker's by now: what was published is true all the same, nothing else changed.
+    def settle(self, held: Held) -> list[Claim]:
+        """Wait for the answer to what was asked last, and return the jobs that were claimed ahead.
+
+        Raises:
+            redis.RedisError: there is none.
         """
+        return held.ahead.result() if held.ahead is not None else []
+
+    def finish(self, held: Held, finish: Finish, batch: int = BATCH) -> bool:
+        """Publish, end the claims in hand, and claim more of the lane, all in one round trip.
+
+        Afterwards ``held.claims`` are the next jobs; if there are none, the lane was let go. The answer is not
+        waited for if the next jobs were claimed ahead. Returns False if the lane is another worker's by now, as far
+        as is known: what was published is true all the same, nothing else changed.
+        """
+        following = self.settle(held)
         name = keys.lane_name(held.lane)
         arguments: list[Argument] = [self._token, timestamp(), f"{finish.seconds:.6f}", uuid4().hex]
         arguments += [len(finish.done), *finish.done]
@@ -124,37 +149,35 @@ class Lanes:
             extra = ended.attempts if ended.fate == "retry" else ended.message_id
             trace = zlib.compress(ended.trace.encode())
             arguments += [ended.job_id, ended.fate, trace, f"{ended.at:.3f}", extra, b64encode(trace)]
-
-        def fill(pipe: redis.client.Pipeline) -> None:
-            for channel, payload in finish.publish:
-                pipe.execute_command("PUBLISH", channel, payload)
-            pipe.execute_command(
-                *evalsha(
-                    "finish",
-                    [
-                        keys.lease(held.lane),
-                        keys.claims(held.lane),
-                        keys.started(name),
-                        keys.failed(name),
-                        f"{keys.RQ}:scheduled:{name}",
-                        keys.JOB,
-                        keys.SEEN,
-                        self._worker_key,
-                        f"{keys.RQ}:deferred:{name}",
-                        keys.BEHIND,
-                        keys.queue(name),
-                        keys.ENDED,
-                        f"{keys.RQ}:results:",
-                        keys.finished(held.lane),
-                    ],
-                    arguments,
-                )
-            )
-            pipe.execute_command(*evalsha("claim", *self._claim_more(held, batch)))
-
-        finished, jobs = run_pipeline(self._client, ["finish", "claim"], fill)[-2:]
-        held.claims = _claims(jobs) if jobs else []
-        return bool(finished)
+        finished = evalsha(
+            "finish",
+            [
+                keys.lease(held.lane),
+                keys.claims(held.lane),
+                keys.started(name),
+                keys.failed(name),
+                f"{keys.RQ}:scheduled:{name}",
+                keys.JOB,
+                keys.SEEN,
+                self._worker_key,
+                f"{keys.RQ}:deferred:{name}",
+                keys.BEHIND,
+                keys.queue(name),
+                keys.ENDED,
+                f"{keys.RQ}:results:",
+                keys.finished(held.lane),
+            ],
+            arguments,
+        )
+        published: list[Command] = [("PUBLISH", channel, payload) for channel, payload in finish.publish]
+        claimed = self._claim_more(held, batch, len(following))
+        asked = Pipeline(self._client, ["finish", "claim"], [*published, finished, claimed])
+        if following:
+            held.claims, held.ahead = following, self._reader.submit(_claimed, asked)
+            return True
+        kept, jobs = asked.answers()[-2:]
+        held.claims, held.ahead = _claims(jobs or []), None
+        return bool(kept)
 
     def hold(self, held: Held, *, epoch: int | None = None) -> bool:
         """Renew the lease, and record the epoch if one is given; False if the lane is another worker's."""
@@ -166,17 +189,18 @@ class Lanes:
 
     def give_back(self, held: Held) -> None:
         """Put the claimed jobs back at the head of their lane, in order, and let the lane go."""
+        self.settle(held)
         run(self._client, "give_back", [], [self._token, keys.RQ, keys.CHATQ, held.lane])
-        held.claims = []
+        held.claims, held.ahead = [], None
 
     def wait(self, client: redis.Redis, seconds: float) -> None:
         """Wait until the doorbell rings, ``seconds`` at most. ``client`` must not time out before."""
         client.blpop([keys.DOORBELL], timeout=seconds)
 
-    def _claim_more(self, held: Held, batch: int) -> tuple[Sequence[str], Sequence[Argument]]:
+    def _claim_more(self, held: Held, batch: int, in_hand: int) -> Command:
         turn_over = time.monotonic() - held.since > TURN_SECONDS
-        arguments = [*self._common(batch), held.lane, int(turn_over)]
-        return [keys.DOORBELL, f"{keys.RQ}:suspended", self._worker_key], arguments
+        arguments = [*self._common(batch), held.lane, int(turn_over), in_hand]
+        return evalsha("claim", [keys.DOORBELL, f"{keys.RQ}:suspended", self._worker_key, keys.BEHIND], arguments)
 
     def _common(self, batch: int) -> list[Argument]:
         now = time.time()
@@ -193,8 +217,27 @@ class Lanes:
         ]
 
 
+def _claimed(asked: Pipeline) -> list[Claim]:
+    return _claims(asked.answers()[-1] or [])
+
+
 def _claims(jobs: list[list[bytes]]) -> list[Claim]:
     return [
-        Claim(job_id.decode(), data, created.decode("utf-8", "replace"), int(attempts or 0), bool(failed))
+        Claim(
+            id_ := job_id.decode(),
+            _read(id_, data),
+            created.decode("utf-8", "replace"),
+            int(attempts or 0),
+            bool(failed),
+        )
         for job_id, data, created, attempts, failed in jobs
     ]
+
+
+def _read(job_id: str, data: bytes) -> MessageJob | JobRefused:
+    if len(job_id) > MAX_JOB_ID:
+        return JobRefused(f"The job's id has more than {MAX_JOB_ID} characters.")
+    try:
+        return decode_job(data)
+    except JobRefused as error:
+        return error

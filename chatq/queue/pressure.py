@@ -11,7 +11,7 @@ from typing import Any
 from chatq.domain.clock import seconds
 from chatq.errors import Overloaded
 from chatq.queue import keys
-from chatq.queue.scripts import Argument, evalsha
+from chatq.queue.scripts import Command, evalsha
 
 SAMPLE_SECONDS = 0.25
 """How old a sample may grow before the next batch of jobs takes a new one along."""
@@ -53,7 +53,7 @@ class Pressure:
         sample = self._sample
         return sample is None or self._clock() - sample.at > SAMPLE_SECONDS or self._depth(sample) >= self._max_depth
 
-    def commands(self) -> list[tuple[Argument, ...]]:
+    def commands(self) -> list[Command]:
         """Return the commands whose answers :meth:`update` takes."""
         return [evalsha("pressure", [keys.ENDED], [self._lanes, keys.RQ]), ("INFO", "memory")]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -19,6 +19,7 @@ from redis.exceptions import NoScriptError
 _INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 
 Argument = str | bytes | int | float
+Command = tuple[Argument, ...]
 
 
 @functools.cache
@@ -34,7 +35,7 @@ def sha(name: str) -> str:
     return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
 
 
-def evalsha(name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> tuple[Argument, ...]:
+def evalsha(name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Command:
     """Return the command that runs the script ``name``, for a pipeline."""
     return ("EVALSHA", sha(name), len(keys), *keys, *arguments)
 
@@ -63,25 +64,83 @@ def preload(client: redis.Redis, names: Sequence[str]) -> None:
     client.connection_pool.connection_kwargs["redis_connect_func"] = connected
 
 
-def run_pipeline(client: redis.Redis, names: Sequence[str], fill: Callable[[redis.client.Pipeline], None]) -> list[Any]:
-    """Send the commands that ``fill`` puts into a pipeline and return their answers, in one round trip.
+class Pipeline:
+    """Commands that were sent together; their answers are read later, while Redis works on them."""
 
-    ``names`` are the scripts among them. If the server does not know one (it was restarted), all are loaded
-    and everything is sent again: each command must be safe to repeat.
+    def __init__(self, client: redis.Redis, names: Sequence[str], commands: Sequence[Command]) -> None:
+        """Send the commands; ``names`` are the scripts among them.
+
+        Raises:
+            redis.RedisError: they cannot be sent.
+        """
+        self._client = client
+        self._names = names
+        self._commands = commands
+        self._connection: Any = None
+        try:
+            self._send()
+        except redis.ConnectionError:
+            self._send()
+
+    def answers(self) -> list[Any]:
+        """Wait for the answers; to be called once.
+
+        If the connection breaks, or the server does not know a script (it was restarted; all are loaded then),
+        everything is sent once more: each command must be safe to repeat.
+
+        Raises:
+            redis.RedisError: the first error among the answers.
+        """
+        try:
+            answers = self._read()
+        except redis.ConnectionError:
+            self._send()
+            answers = self._read()
+        if any(isinstance(answer, NoScriptError) for answer in answers):
+            for name in self._names:
+                self._client.script_load(source(name))
+            self._send()
+            answers = self._read()
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    def _send(self) -> None:
+        pool = self._client.connection_pool
+        connection: Any = pool.get_connection()
+        try:
+            connection.send_packed_command(connection.pack_commands(self._commands))
+        except BaseException:
+            connection.disconnect()
+            pool.release(connection)
+            raise
+        self._connection = connection
+
+    def _read(self) -> list[Any]:
+        connection, self._connection = self._connection, None
+        try:
+            return [self._read_one(connection, command) for command in self._commands]
+        except BaseException:
+            # Answers that are left unread would be taken for those of whoever has the connection next.
+            connection.disconnect()
+            raise
+        finally:
+            self._client.connection_pool.release(connection)
+
+    def _read_one(self, connection: Any, command: Command) -> Any:
+        try:
+            return self._client.parse_response(connection, command[0])
+        except redis.ResponseError as error:
+            return error
+
+
+def run_pipeline(client: redis.Redis, names: Sequence[str], commands: Sequence[Command]) -> list[Any]:
+    """Send commands, among them the scripts ``names``, and return their answers, in one round trip.
+
+    Each command must be safe to repeat, as :meth:`Pipeline.answers` says.
 
     Raises:
         redis.RedisError: the first error among the answers.
     """
-    for attempt in (1, 2):
-        with client.pipeline(transaction=False) as pipe:
-            fill(pipe)
-            answers = pipe.execute(raise_on_error=False)
-        errors = [answer for answer in answers if isinstance(answer, Exception)]
-        if not errors:
-            return answers
-        if attempt == 1 and any(isinstance(error, NoScriptError) for error in errors):
-            for name in names:
-                client.script_load(source(name))
-            continue
-        raise errors[0]
-    raise AssertionError("the second attempt returns or raises")
+    return Pipeline(client, names, commands).answers()

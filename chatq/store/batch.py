@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from chatq.domain.clock import timestamp
+from chatq.domain.ids import MAX_JOB_ID
 from chatq.domain.jobs import SendMessage
 from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import DatabaseUnavailable
@@ -24,7 +25,6 @@ from chatq.store.loading import load, pass_fence
 from chatq.store.reads import ping
 from chatq.store.receipts import find_superseded
 from chatq.store.saving import record_failures, save
-from chatq.store.tables import MAX_JOB_ID
 
 FindWaiting = Callable[[set[str]], set[str]]
 """Given ids of messages, returns those that wait to be stored."""

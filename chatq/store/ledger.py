@@ -94,6 +94,8 @@ class Before:
     """Why jobs failed, by job id."""
     others: AbstractSet[str] = frozenset()
     """Ids of the jobs that may say something else than what was stored under their id."""
+    failures: bool = True
+    """Whether there may be failures, of whichever jobs, that are not resolved."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    cast,
+    exists,
     func,
     select,
     text,
@@ -54,15 +56,24 @@ def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Wo
         raise LaneLost(f"Lane {lane} was taken over: its epoch is {current}, not {epoch}.")
     applied = {row["job_id"]: Published(dict(row)) for row in rows if row["job_id"] is not None}
     others = {work.job_id for work in works if work.job_id in applied and _says_else(work.job, applied[work.job_id])}
-    settled, failed = _find_settled(works, applied), _find_failed(connection, works, others)
-    return Before({id_: applied[id_] for id_ in applied.keys() - others}, settled, failed, others)
+    unresolved = bool(rows[0]["unresolved"])
+    settled = _find_settled(works, applied)
+    failed = _find_failed(connection, works, others) if unresolved else {}
+    return Before({id_: applied[id_] for id_ in applied.keys() - others}, settled, failed, others, unresolved)
 
 
 # The two statements of every batch are built once: building one costs as much as running it for a lone message.
 @functools.cache
 def _fence(dialect: str) -> Select[Any]:
     return (
-        select(lanes.c.epoch, events.c.job_id, events.c.conversation_id, events.c.payload, events.c.created_at)
+        select(
+            lanes.c.epoch,
+            exists().where(failures.c.resolved_at.is_(None)).label("unresolved"),
+            events.c.job_id,
+            events.c.conversation_id,
+            events.c.payload,
+            events.c.created_at,
+        )
         .select_from(lanes.outerjoin(events, listed(dialect, events.c.job_id)))
         .where(lanes.c.lane == bindparam("lane"))
         .with_for_update(read=True, of=lanes)
@@ -138,7 +149,7 @@ def load(connection: Connection, ledger: Ledger, works: Sequence[Work], *, thoro
 def listed(dialect: str, column: Column[Any], name: str = "ids") -> ColumnElement[bool]:
     """Return the condition that ``column`` is among the parameter ``name``; see :func:`as_list`."""
     if dialect == "postgresql":
-        return column == any_(bindparam(name, type_=ARRAY(Text)))
+        return column == any_(cast(bindparam(name, type_=Text), ARRAY(Text)))
     # One parameter however many ids: SQLite bounds the number of parameters.
     each = func.json_each(bindparam(name, type_=Text)).table_valued("value")
     return column.in_(select(each.c.value))
@@ -146,7 +157,13 @@ def listed(dialect: str, column: Column[Any], name: str = "ids") -> ColumnElemen
 
 def as_list(connection: Connection, ids: Collection[str], name: str = "ids") -> dict[str, Any]:
     """Return the parameters of a statement with :func:`listed`."""
-    return {name: sorted(ids) if connection.dialect.name == "postgresql" else encode(sorted(ids)).decode()}
+    if connection.dialect.name != "postgresql":
+        return {name: encode(sorted(ids)).decode()}
+    # An array as Postgres reads it: psycopg's way there takes several times as long.
+    quoted = '","'.join(sorted(ids))
+    if "\\" in quoted or quoted.count('"') != 2 * (len(ids) - 1):
+        quoted = '","'.join(id_.replace("\\", r"\\").replace('"', r"\"") for id_ in sorted(ids))
+    return {name: f'{{"{quoted}"}}' if ids else "{}"}
 
 
 def _find_failed(connection: Connection, works: Sequence[Work], others: set[str]) -> dict[str, str]:

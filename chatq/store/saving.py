@@ -75,7 +75,7 @@ def save(connection: Connection, ledger: Ledger, done: Collection[str]) -> None:
         changed = [ledger.conversations[id_] for id_ in sorted(ledger.changed_conversations)]
         execute(_CHANGED_CONVERSATION, [_row(conversation) for conversation in changed if not conversation.recompute])
         resolved = _RESOLVED.format(listed="= ANY(:ids)" if postgres else "IN (SELECT value FROM json_each(:ids))")
-        execute(resolved, [{"now": ledger.now} | as_list(connection, done)] if done else [])
+        execute(resolved, [{"now": ledger.now} | as_list(connection, done)] if done and ledger.before.failures else [])
     recomputed = [conversation for conversation in changed if conversation.recompute]
     for conversation in recomputed:
         _recompute_last_message(connection, conversation)

@@ -28,9 +28,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from chatq.domain.clock import render
-
-MAX_JOB_ID = 128
-"""How long the id of a job may be; RQ's clients may choose longer ones."""
+from chatq.domain.ids import MAX_JOB_ID
 
 metadata = MetaData(
     naming_convention={
@@ -153,7 +151,12 @@ failures = Table(
     Column("created_at", Timestamp, nullable=False),
     Column("resolved_at", Timestamp, comment="when the sender learnt of it, or a retry succeeded"),
     Index(None, "message_id"),
-    Index(None, "sender_id"),
+    Index(
+        "ix_failures_sender_id",
+        "sender_id",
+        postgresql_where=text("resolved_at IS NULL"),
+        sqlite_where=text("resolved_at IS NULL"),
+    ),
 )
 
 lanes = Table(

@@ -5,23 +5,20 @@ from __future__ import annotations
 import time
 import traceback
 
-import redis
 import structlog
 from sqlalchemy import Engine
 
 from chatq.domain.clock import normal, seconds, timestamp
 from chatq.domain.events import MessageFailed, to_payload
-from chatq.domain.jobs import MessageJob, SendMessage
+from chatq.domain.jobs import SendMessage
 from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import JobRefused
 from chatq.queue import keys
-from chatq.queue.codec import decode_job, message_id_of
+from chatq.queue.codec import message_id_of
 from chatq.queue.lanes import Claim, Ended, Finish, Held
 from chatq.queue.retry import MAX_ATTEMPTS, backoff
-from chatq.queue.watching import find_waiting
-from chatq.store.batch import apply_batch, apply_suspect, refusal_row
+from chatq.store.batch import FindWaiting, apply_batch, apply_suspect, refusal_row
 from chatq.store.ledger import EXPIRED, Outcome, Row, Work
-from chatq.store.tables import MAX_JOB_ID
 
 FAILURE_SECONDS = 365 * 24 * 3600
 """How long a failed job rests in RQ's registry, unless someone retries or deletes it."""
@@ -43,7 +40,7 @@ class Batch:
         for claim in held.claims:
             self._read(claim)
 
-    def work_off(self, client: redis.Redis, engine: Engine, *, suspect: bool = False) -> Finish:
+    def work_off(self, engine: Engine, find_waiting: FindWaiting, *, suspect: bool = False) -> Finish:
         """Apply the jobs, and return what is to be published and finished.
 
         ``suspect``: there is one job, of a lane in which some job looks like an outage again and again.
@@ -61,7 +58,7 @@ class Batch:
             self._held.epoch,
             self._works,
             refused=self._refused,
-            find_waiting=lambda ids: find_waiting(client, ids),
+            find_waiting=find_waiting,
         )
         together: dict[str, list[str]] = {}
         for work, outcome in zip(self._works, outcomes, strict=True):
@@ -77,12 +74,11 @@ class Batch:
         return self._finish
 
     def _read(self, claim: Claim) -> None:
-        try:
-            job = _decode(claim)
-        except JobRefused as error:
-            log.warning("job refused", job_id=claim.job_id, reason=error.detail)
-            self._refused.append(refusal_row(claim.job_id, error.detail))
-            self._finish.ended.append(_failed(claim.job_id, error.detail, ""))
+        job = claim.job
+        if isinstance(job, JobRefused):
+            log.warning("job refused", job_id=claim.job_id, reason=job.detail)
+            self._refused.append(refusal_row(claim.job_id, job.detail))
+            self._finish.ended.append(_failed(claim.job_id, job.detail, ""))
             return
         message_id = message_id_of(job, claim.job_id) if isinstance(job, SendMessage) else job.message_id
         last = claim.attempts + 1 >= MAX_ATTEMPTS
@@ -133,12 +129,6 @@ class Batch:
             event = MessageFailed(message_id=work.message_id, client_message_id=data.client_message_id, reason=reason)
             channel = keys.user_channel(data.sender_id or DEVELOPMENT_USER)
             self._finish.publish.append((channel, to_payload(event).encode()))
-
-
-def _decode(claim: Claim) -> MessageJob:
-    if len(claim.job_id) > MAX_JOB_ID:
-        raise JobRefused(f"The job's id has more than {MAX_JOB_ID} characters.")
-    return decode_job(claim.data)
 
 
 def _accepted_at(claim: Claim) -> str:

@@ -6,6 +6,8 @@ lease ends), or committed (and are recognised when they come again).
 
 from __future__ import annotations
 
+from functools import partial
+
 import redis
 import structlog
 from sqlalchemy import Engine
@@ -13,6 +15,7 @@ from sqlalchemy import Engine
 from chatq.errors import DatabaseError, LaneLost
 from chatq.queue.lanes import BATCH, Held, Lanes
 from chatq.queue.routing import Router
+from chatq.queue.watching import find_waiting
 from chatq.store.fence import take_over
 from chatq.store.reads import ping
 from chatq.worker.batch import Batch
@@ -37,7 +40,14 @@ class MessageWorker:
     """Does message jobs until it is told to stop."""
 
     def __init__(
-        self, client: redis.Redis, waiting: redis.Redis, engine: Engine, lanes: Lanes, presence: Presence
+        self,
+        client: redis.Redis,
+        waiting: redis.Redis,
+        engine: Engine,
+        lanes: Lanes,
+        presence: Presence,
+        *,
+        batch: int = BATCH,
     ) -> None:
         """Take ready parts; ``waiting`` is a client for the doorbell alone, whose timeout is longer than a wait."""
         self._client = client
@@ -45,6 +55,7 @@ class MessageWorker:
         self._engine = engine
         self._lanes = lanes
         self._presence = presence
+        self._full = batch
         self._router = Router(client, lanes.count)
         self._strikes: dict[int, int] = {}
         self._careful: dict[int, int] = {}
@@ -75,34 +86,55 @@ class MessageWorker:
         return False
 
     def _work(self, held: Held, stop: StopSignal) -> None:
-        """Apply a lane's jobs batch by batch, until it is let go."""
-        while held.claims:
-            try:
-                if held.epoch is None and not self._lanes.hold(held, epoch=take_over(self._engine, held.lane)):
+        """Apply a lane's jobs batch by batch, until it is let go.
+
+        While there is plenty of work, the next batch is claimed and the last one finished in Redis while the
+        database has the present one.
+        """
+        try:
+            while held.claims:
+                if len(held.claims) == self._full and not (self._careful or stop.stopping):
+                    self._lanes.claim_ahead(held, self._full)
+                if not self._work_off(held, stop):
                     return
-                suspect = held.lane in self._careful and len(held.claims) == 1
-                finish = Batch(held).work_off(self._client, self._engine, suspect=suspect)
-            except LaneLost:
-                # Either another worker took over, or Redis remembered an epoch that the database has left behind.
-                if not self._lanes.hold(held):
-                    log.warning("lane lost", lane=held.lane)
-                    return
-                held.epoch = None
-                continue
-            except DatabaseError:
-                self._lanes.give_back(held)
-                self._count_strike(held.lane)
-                raise
-            self._calm_down(held.lane, well=len(finish.done) == len(held.claims))
-            if not self._lanes.finish(held, finish, batch=0 if stop.stopping else self._batch):
-                log.warning("lane lost after its jobs were committed", lane=held.lane)
-                return
-            self._presence.beat()
+                self._presence.beat()
+        finally:
+            # The lane may be taken anew from here: nothing that was asked about it must come later.
+            self._lanes.settle(held)
+
+    def _work_off(self, held: Held, stop: StopSignal) -> bool:
+        """Apply the jobs in hand; return False if the lane was lost."""
+        try:
+            if held.epoch is None and not self._lanes.hold(held, epoch=take_over(self._engine, held.lane)):
+                return False
+            suspect = held.lane in self._careful and len(held.claims) == 1
+            finish = Batch(held).work_off(self._engine, partial(self._find_waiting, held), suspect=suspect)
+        except LaneLost:
+            # Either another worker took over, or Redis remembered an epoch that the database has left behind.
+            if not self._lanes.hold(held):
+                log.warning("lane lost", lane=held.lane)
+                return False
+            held.epoch = None
+            return True
+        except DatabaseError:
+            self._lanes.give_back(held)
+            self._count_strike(held.lane)
+            raise
+        self._calm_down(held.lane, well=len(finish.done) == len(held.claims))
+        if not self._lanes.finish(held, finish, batch=0 if stop.stopping else self._batch):
+            log.warning("lane lost after its jobs were committed", lane=held.lane)
+            return False
+        return True
+
+    def _find_waiting(self, held: Held, message_ids: set[str]) -> set[str]:
+        """Return those of these messages that wait to be stored, once all batches before are finished."""
+        self._lanes.settle(held)
+        return find_waiting(self._client, message_ids)
 
     @property
     def _batch(self) -> int:
         """How many jobs to claim: one at a time, so that each fits the lease, while some job is suspected."""
-        return 1 if self._careful else BATCH
+        return 1 if self._careful else self._full
 
     def _count_strike(self, lane: int) -> None:
         """Count how often a lane's batch ran into an outage that was none, as far as the database can tell."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chatq.queue import keys
 from chatq.queue.connection import connect
 from chatq.queue.lanes import Finish, Lanes
 from chatq.queue.scripts import sha
@@ -54,6 +55,52 @@ def test_a_take_whose_answer_is_lost_loses_and_reorders_nothing(valkey: Valkey, 
     assert held is not None
     assert work_off(lanes, held) == jobs
     assert lanes.take() is None
+
+
+def test_a_claim_ahead_whose_answer_is_lost_loses_and_reorders_nothing(valkey: Valkey, proxy: Proxy) -> None:
+    # Given a worker with the first of five jobs in hand, and others claimed ahead
+    warm_up(valkey)
+    jobs = put(valkey.url, ["one", "two", "three", "four", "five"])
+    lanes = Lanes(connect(proxy.url), 1, "worker")
+    held = lanes.take(1)
+    assert held is not None
+    # When the answers to the claim, and to the finish with the claim after it, are lost
+    proxy.lose_answer_to(sha("claim").encode())
+    lanes.claim_ahead(held, 2)
+    assert [claim.job_id for claim in lanes.settle(held)] == jobs[1:3]
+    proxy.lose_answer_to(sha("finish").encode())
+    assert lanes.finish(held, Finish(done=jobs[:1]), 1)
+    # Then all the others are done once each, in order
+    assert ids(held) == jobs[1:3]
+    done = work_off(lanes, held, 1)
+    while (held := lanes.take()) is not None:
+        done += work_off(lanes, held)
+    assert proxy.lost == 2
+    assert done == jobs[1:]
+
+
+def test_what_a_dead_worker_had_claimed_ahead_comes_back_in_order(valkey: Valkey) -> None:
+    # Given a worker that dies with one job in hand and two claimed ahead
+    jobs = put(valkey.url, ["one", "two", "three", "four"])
+    dead = Lanes(connect(valkey.url), 1, "dead")
+    held = dead.take(1)
+    assert held is not None
+    dead.claim_ahead(held, 2)
+    assert len(dead.settle(held)) == 2
+    with connect(valkey.url) as client:
+        client.delete(keys.lease(0))
+    # When another takes the lane
+    other = Lanes(connect(valkey.url), 1, "other")
+    taken = other.take()
+    # Then it has all of them, in order, and must take the lane over in the database
+    assert taken is not None
+    assert ids(taken) == jobs
+    assert taken.epoch is None
+    # And the first one, should it live after all, gets nothing more
+    assert dead.finish(held, Finish(done=jobs[:1]))
+    assert not dead.finish(held, Finish(done=jobs[1:3]))
+    assert held.claims == []
+    assert work_off(other, taken) == jobs
 
 
 def warm_up(valkey: Valkey) -> None:

@@ -99,7 +99,8 @@ def main() -> None:
     with translated(services.redis_url):
         presence = Presence(client, name, settings.lanes, partial(check_belonging, services))
     waiting = connect(services.redis_url, timeout=DOORBELL_SECONDS)
-    worker = MessageWorker(client, waiting, services.engine, lanes, presence)
+    # Batches are small, so that many are full and have the next one claimed ahead.
+    worker = MessageWorker(client, waiting, services.engine, lanes, presence, batch=10)
     worker._router = StoppableRouter(client, settings.lanes, orders)
     worker.run(stop)
 

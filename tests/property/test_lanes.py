@@ -205,22 +205,49 @@ class LaneMachine(RuleBasedStateMachine):
         finish = self._outcome(ids(held), data)
         held.since = time.monotonic() - (60 if turn_over else -60)
         lane = self.model[held.lane]
+        ahead = [claim.job_id for claim in self.workers[worker].settle(held)]
         kept = self.workers[worker].finish(held, finish, batch)
-        assert kept == (lane.holder == worker)
-        if not kept:
-            assert held.claims == []
-            self.held[worker] = None
+        claimed = [claim.job_id for claim in self.workers[worker].settle(held)] if ahead else ids(held)
+        if ahead:
+            # Whether the lane was lost shows when these are finished.
+            assert kept
+            assert ids(held) == ahead
+        else:
+            assert kept == (lane.holder == worker)
+        if lane.holder != worker:
+            assert claimed == []
+            if not ahead:
+                self.held[worker] = None
             return
         self._end(lane, finish)
-        others = [other for other in self.model if other is not lane and other.holder is None and other.has_work]
-        if self.suspended or (turn_over and others):
-            assert held.claims == []
-        else:
-            lane.release_due()
-            assert ids(held) == lane.claim(batch)
+        assert claimed == self._claim_more(lane, batch, turn_over=turn_over, in_hand=bool(ahead))
         if not held.claims:
             lane.holder = None
             self.held[worker] = None
+
+    @precondition(lambda self: any(held and held.ahead is None for held in self.held))
+    @rule(batch=sizes, data=st.data())
+    def claim_ahead(self, batch: int, data: st.DataObject) -> None:
+        worker, held = self._holder(data)
+        if held.ahead is not None:
+            return
+        held.since = time.monotonic() + 60
+        self.workers[worker].claim_ahead(held, batch)
+        claimed = [claim.job_id for claim in self.workers[worker].settle(held)]
+        lane = self.model[held.lane]
+        if lane.holder != worker:
+            assert claimed == []
+        else:
+            assert claimed == self._claim_more(lane, batch, turn_over=False, in_hand=True)
+
+    def _claim_more(self, lane: Lane, batch: int, *, turn_over: bool, in_hand: bool) -> list[str]:
+        others = [other for other in self.model if other is not lane and other.holder is None and other.has_work]
+        if self.suspended or (turn_over and others):
+            return []
+        if in_hand and any(any_lane.behind for any_lane in self.model):
+            return []
+        lane.release_due()
+        return lane.claim(batch)
 
     @precondition(lambda self: any(self.held))
     @rule(data=st.data())
@@ -399,7 +426,8 @@ class LaneMachine(RuleBasedStateMachine):
                 lane.behind.setdefault(ended.message_id, []).append(ended.job_id)
         for id_ in [*finish.done, *(ended.job_id for ended in finish.ended)]:
             self.canceled.discard(id_)
-        lane.claims = []
+            if id_ in lane.claims:
+                lane.claims.remove(id_)
         for id_ in over:
             lane.queue[:0] = lane.behind.pop(id_, [])
 

@@ -1,12 +1,13 @@
 -- Claims more jobs of a lane that the worker holds; if there are none, or if it has held the lane long
--- enough while there is other work that nobody looks after, lets the lane go.
+-- enough while there is other work that nobody looks after, lets the lane go, unless it has jobs in hand.
 --
--- KEYS  1 doorbell    2 RQ's suspension    3 the worker's RQ hash
+-- KEYS  1 doorbell    2 RQ's suspension    3 the worker's RQ hash    4 the messages that jobs wait behind
 -- ARGV  1 token    2 lease in ms    3 how many jobs at most    4 number of lanes
 --       5 RQ's prefix    6 chatq's prefix    7 now, seconds since the epoch    8 now, RFC 3339
 --       9 worker's name    10 the lane    11 1: let go if there is other work
+--       12 how many claimed jobs it has in hand
 -- Returns the jobs, each {id, data, created_at, number_of_retries, 1 if it failed before else 0}; none: the lane
--- was let go; false: the lane is another worker's.
+-- was let go, unless there are jobs in hand; false: the lane is another worker's.
 
 --@include claiming
 
@@ -33,14 +34,17 @@ if not yield and ARGV[11] == '1' then
   end
 end
 
+local in_hand = tonumber(ARGV[12])
+-- What is finished next may release jobs that wait behind a message: those come before all that is claimed later.
+local wait = in_hand > 0 and redis.call('EXISTS', KEYS[4]) == 1
 local jobs = {}
-if not yield then
-  -- Nothing is claimed at this point, unless the answer to this script was lost and it is sent once more.
-  give_back(lane)
+if not yield and not wait then
+  -- Nothing else is claimed at this point, unless the answer to this script was lost and it is sent once more.
+  give_back(lane, in_hand)
   release_due(lane, tonumber(ARGV[7]))
   jobs = claim(lane, tonumber(ARGV[3]), tonumber(ARGV[7]), ARGV[8], ARGV[9])
 end
-if #jobs > 0 then
+if #jobs + in_hand > 0 then
   redis.call('PEXPIRE', lane.lease, ARGV[2])
 else
   redis.call('DEL', lane.lease)

@@ -29,7 +29,7 @@ end
 local YEAR = 365 * 24 * 3600
 
 local function claim(lane, most, now, time, worker)
-  local jobs = {}
+  local jobs, claims, executions = {}, {}, {}
   while #jobs < most do
     local ids = redis.call('LPOP', lane.queue, most - #jobs)
     if not ids or #ids == 0 then
@@ -42,18 +42,24 @@ local function claim(lane, most, now, time, worker)
       if job[1] == 'queued' then
         redis.call('HSET', key, 'status', 'started', 'started_at', time, 'worker_name', worker)
         redis.call('PERSIST', key)
-        redis.call('RPUSH', lane.claims, id)
-        redis.call('ZADD', lane.started, now + YEAR, id .. ':lane')
+        claims[#claims + 1] = id
+        executions[#executions + 1] = now + YEAR
+        executions[#executions + 1] = id .. ':lane'
         jobs[#jobs + 1] = {id, job[2] or '', job[3] or '', job[4] or '', job[5] and 1 or 0}
       end
     end
   end
+  -- A thousand at a time: Lua's stack bounds the arguments of one call.
+  for at = 1, #claims, 1000 do
+    redis.call('RPUSH', lane.claims, unpack(claims, at, math.min(at + 999, #claims)))
+    redis.call('ZADD', lane.started, unpack(executions, 2 * at - 1, 2 * math.min(at + 999, #claims)))
+  end
   return jobs
 end
 
--- Puts all claims back at the head of their lane, in order; returns how many there were.
-local function give_back(lane)
-  local ids = redis.call('LRANGE', lane.claims, 0, -1)
+-- Puts claims, but for the first `kept`, back at the head of their lane, in order; returns how many there were.
+local function give_back(lane, kept)
+  local ids = redis.call('LRANGE', lane.claims, kept, -1)
   for at = #ids, 1, -1 do
     local id = ids[at]
     redis.call('ZREM', lane.started, id .. ':lane')
@@ -63,7 +69,11 @@ local function give_back(lane)
       redis.call('LPUSH', lane.queue, id)
     end
   end
-  redis.call('DEL', lane.claims)
+  if kept == 0 then
+    redis.call('DEL', lane.claims)
+  else
+    redis.call('LTRIM', lane.claims, 0, kept - 1)
+  end
   return #ids
 end
 

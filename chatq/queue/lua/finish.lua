@@ -96,7 +96,14 @@ for at = last + 1, #ARGV, 6 do
   end
 end
 
-for i = first, last do
+-- They are the first of the claims, and mostly in order.
+local claims = redis.call('LRANGE', KEYS[2], 0, done - 1)
+local in_order = 0
+while in_order < done and claims[in_order + 1] == ARGV[first + in_order] do
+  in_order = in_order + 1
+end
+redis.call('LTRIM', KEYS[2], in_order, -1)
+for i = first + in_order, last do
   redis.call('LREM', KEYS[2], 1, ARGV[i])
 end
 for at = last + 1, #ARGV, 6 do

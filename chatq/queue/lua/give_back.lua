@@ -9,6 +9,6 @@ local lane = names(ARGV[2], ARGV[3], tonumber(ARGV[4]))
 if redis.call('GET', lane.lease) ~= ARGV[1] then
   return -1
 end
-local count = give_back(lane)
+local count = give_back(lane, 0)
 redis.call('DEL', lane.lease)
 return count

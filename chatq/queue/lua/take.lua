@@ -55,7 +55,7 @@ redis.call('SET', KEYS[2], (taken.number + 1) % lanes)
 redis.call('SET', taken.lease, token, 'PX', lease)
 show(KEYS[6], 'busy')
 local epoch = redis.call('GET', taken.epoch) or ''
-if give_back(taken) > 0 then
+if give_back(taken, 0) > 0 then
   -- Its last holder never finished: only the database can keep that one out from now on.
   redis.call('DEL', taken.epoch)
   epoch = ''

@@ -92,7 +92,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", name="pk_failures"),
     )
     op.create_index("ix_failures_message_id", "failures", ["message_id"])
-    op.create_index("ix_failures_sender_id", "failures", ["sender_id"])
+    op.create_index(
+        "ix_failures_sender_id",
+        "failures",
+        ["sender_id"],
+        postgresql_where=sa.text("resolved_at IS NULL"),
+        sqlite_where=sa.text("resolved_at IS NULL"),
+    )
     op.create_table(
         "lanes",
         sa.Column("lane", sa.Integer, autoincrement=False, nullable=False),
