@@ -28,6 +28,7 @@ ENDED = f"{CHATQ}:ended"
 ROTATION = f"{CHATQ}:rotation"
 HANDLER_WORKERS = f"{CHATQ}:handlers"
 ROUTER = f"{CHATQ}:router"
+PRESENCE = f"{CHATQ}:presence"
 MEMBERS = f"{CHATQ}:members"
 """The pub/sub channel on which every API process hears of changes in who is in which conversation."""
 

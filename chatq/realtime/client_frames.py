@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
 from chatq.domain.messages import MessageData
-from chatq.domain.wire import ClientId, Wire, convert, parse
+from chatq.domain.wire import ClientId, MessageId, Wire, convert, parse
 from chatq.errors import FieldProblem, InvalidFields, MalformedJson, UnknownType
 
 Ref = Annotated[str, msgspec.Meta(max_length=128, description="text of at most 128 characters")]
@@ -58,7 +58,21 @@ class Send(ClientFrame, tag="send", kw_only=True):
     message_data: MessageData
 
 
-Frame = Auth | DevelopmentAuth | Join | Leave | Ping | Send
+class Mark(ClientFrame, tag="status", kw_only=True):
+    """Say that one has received, or read, everything up to a message: what a ``PATCH`` of its status does."""
+
+    message_id: MessageId
+    status: Annotated[Literal["delivered", "read"], msgspec.Meta(description="delivered or read")]
+
+
+class Type(ClientFrame, tag="typing", kw_only=True):
+    """Tell the others in a conversation that one is typing, every few seconds, or is not any more."""
+
+    conversation_id: ClientId
+    active: bool
+
+
+Frame = Auth | DevelopmentAuth | Join | Leave | Ping | Send | Mark | Type
 
 
 class Language:
@@ -92,8 +106,11 @@ class Language:
         return convert(document, self._kinds[kind])
 
 
-LANGUAGE = Language(auth=Auth, join=Join, leave=Leave, ping=Ping, send=Send)
-DEVELOPMENT_LANGUAGE = Language(auth=DevelopmentAuth, join=Join, leave=Leave, ping=Ping, send=Send)
+_COMMON: dict[str, type[Frame]] = {
+    "join": Join, "leave": Leave, "send": Send, "status": Mark, "typing": Type, "ping": Ping,
+}  # fmt: skip
+LANGUAGE = Language(auth=Auth, **_COMMON)
+DEVELOPMENT_LANGUAGE = Language(auth=DevelopmentAuth, **_COMMON)
 
 
 def find_ref(message: str | bytes) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import gevent
@@ -13,15 +13,18 @@ from sqlalchemy import Engine
 
 from chatq.access.membership import Change, Memberships
 from chatq.domain.wire import decode, encode
-from chatq.errors import DatabaseError
+from chatq.errors import DatabaseError, Forbidden
 from chatq.queue import keys
 from chatq.realtime.bus import Bus
 from chatq.realtime.connection import Connection
 from chatq.realtime.frames import CloseCode, text_frame
+from chatq.realtime.gossip import MARK, Gossip, Typing, read_piece
 from chatq.realtime.live import Past, is_dense, numbered
+from chatq.realtime.presence import Presence
 from chatq.realtime.questions import Questions
 from chatq.realtime.recall import Recall
 from chatq.realtime.room import PAGE, RETRY_SECONDS, Room
+from chatq.realtime.typing import Typists
 from chatq.store import members, reads
 from chatq.store.reads import Kept
 
@@ -44,9 +47,12 @@ class Hub:
     the database has been asked who is still a member.
     """
 
-    def __init__(self, client: redis.Redis, engine: Engine, memberships: Memberships) -> None:
-        """Take a client without a time limit, for the bus alone."""
-        self._bus = Bus(client, self, urgent=keys.MEMBERS)
+    def __init__(self, bus_client: redis.Redis, client: redis.Redis, engine: Engine, memberships: Memberships) -> None:
+        """Take a client without a time limit, for the bus alone, and one for short questions."""
+        self._bus = Bus(bus_client, self, urgent=keys.MEMBERS)
+        gossip = Gossip(client)
+        self._presence = Presence(client, gossip, self)
+        self._typists = Typists(gossip, self)
         self._engine = engine
         self._memberships = memberships
         self._connections: set[Connection] = set()
@@ -57,7 +63,7 @@ class Hub:
         self._joined: dict[Connection, dict[str, str | None]] = {}
         """By connection: the conversations that it follows, or is about to, each with the user as whom it may."""
         self._outages = 0
-        self._doubtful = False
+        self.doubtful = False
         """Whether somebody may follow a conversation who is no member any more."""
         self._kept: Questions[str, Kept] = Questions(partial(reads.find_kept, engine))
         self._pages = Semaphore(PAGES_AT_ONCE)
@@ -90,11 +96,20 @@ class Hub:
         """Return the conversations that a connection follows."""
         return self._joined.get(connection, {}).keys()
 
-    def join(self, connection: Connection, conversation_id: str, since: int | None, as_member: str | None) -> None:
+    def join(
+        self,
+        connection: Connection,
+        conversation_id: str,
+        since: int | None,
+        *,
+        user: str | None,
+        as_member: str | None,
+    ) -> None:
         """Let a connection follow a conversation: send ``joined``, the events after ``since``, then all live ones.
 
-        Without ``since`` the live ones alone. If it follows the conversation already, it starts anew. ``as_member`` is
-        the user, whose own channel it follows, as whom it may: once removed, it is sent ``left`` and nothing more.
+        Without ``since`` the live ones alone. If it follows the conversation already, it starts anew. ``user`` is
+        whose it is, as far as that is known; ``as_member`` the user, whose own channel it follows, as whom it may: once
+        removed, it is sent ``left`` and nothing more.
 
         Raises:
             DatabaseError: the database cannot be asked; nothing is followed.
@@ -105,14 +120,14 @@ class Hub:
         self._joined.setdefault(connection, {})[conversation_id] = as_member
         self._withhold(connection, conversation_id)
         try:
-            self._join(connection, conversation_id, since)
+            self._join(connection, conversation_id, since, user)
         except _Removed:
             log.debug("a member was removed while joining", conversation_id=conversation_id)
         except BaseException:
             self.leave(connection, conversation_id)
             raise
 
-    def _join(self, connection: Connection, conversation_id: str, since: int | None) -> None:
+    def _join(self, connection: Connection, conversation_id: str, since: int | None, user: str | None) -> None:
         def send(frames: bytes) -> None:
             if conversation_id not in self.joined(connection):
                 raise _Removed
@@ -135,12 +150,15 @@ class Hub:
                 position,
                 window,
                 greeting=_frame("joined", conversationId=conversation_id, seq=kept.last_seq, recovered=recovered),
+                user=user,
                 send=send,
                 pause=partial(connection.wait_until_below, REPLAY_BYTES),
             )
             if conversation_id not in self.joined(connection):
                 room.remove(connection)
                 raise _Removed
+            if roll := self._presence.enter(conversation_id, user):
+                connection.send(roll)
         finally:
             room.unwatch(window)
             self._drop_if_empty(channel, room)
@@ -158,7 +176,10 @@ class Hub:
         channel = keys.conversation_channel(conversation_id)
         room = self._rooms.get(channel)
         if room is not None:
-            room.remove(connection)
+            user = room.user_of(connection)
+            if room.remove(connection):
+                self._typists.stop(connection, conversation_id, user)
+                self._presence.leave(conversation_id, user)
             self._drop_if_empty(channel, room)
 
     def follow_user(self, connection: Connection, user_id: str) -> None:
@@ -166,9 +187,11 @@ class Hub:
         channel = keys.user_channel(user_id)
         self._users.setdefault(channel, {})[connection] = None
         self._bus.subscribe(channel)
+        self._rename(connection, user_id)
 
     def leave_user(self, connection: Connection, user_id: str) -> None:
         """Send a connection nothing more of what is for one user alone."""
+        self._rename(connection, None)
         channel = keys.user_channel(user_id)
         followers = self._users.get(channel, {})
         followers.pop(connection, None)
@@ -178,13 +201,8 @@ class Hub:
     def receive(self, channel: str, payload: bytes) -> None:
         """Take what was published: one or more frames, one a line."""
         room = self._rooms.get(channel)
-        if room is not None and self._doubtful:
-            # It is read from the log once it is known who may.
-            room.spoil()
-        elif room is not None:
-            events = [numbered(line) for line in payload.split(b"\n")]
-            self._recall.follow(room.conversation_id, events)
-            room.receive(events)
+        if room is not None:
+            self._take(room, payload.split(b"\n"))
         elif channel in self._users:
             frames = b"".join(text_frame(line) for line in payload.split(b"\n"))
             for connection in self._users[channel]:
@@ -193,10 +211,32 @@ class Hub:
             for line in payload.split(b"\n"):
                 self._learn(decode(line, Change))
 
+    def type(self, connection: Connection, conversation_id: str, user_id: str, *, active: bool) -> None:
+        """Tell the others in a conversation that a connection's user types, or does not any more.
+
+        Raises:
+            Forbidden: the connection does not follow the conversation.
+        """
+        if conversation_id not in self.joined(connection):
+            raise Forbidden("Only who has joined a conversation can tell that they are typing.")
+        self._typists.say(connection, conversation_id, user_id, active=active)
+
+    def tell_others(self, conversation_id: str, user_id: str, frame: bytes) -> None:
+        """Send a frame to all followers of a conversation that are not this user's."""
+        room = self._rooms.get(keys.conversation_channel(conversation_id))
+        if room is not None and not self.doubtful:
+            room.tell_others(user_id, frame)
+
+    def tell_of_each(self, conversation_id: str, frames: Mapping[str, bytes]) -> None:
+        """Send frames, by whom each is about, to all followers of a conversation, but none about a follower's own."""
+        room = self._rooms.get(keys.conversation_channel(conversation_id))
+        if room is not None:
+            room.tell_of_each(frames)
+
     def lost(self) -> None:
         """Learn that the bus is down: who is removed meanwhile is not heard of."""
         self._outages += 1
-        self._doubtful = True
+        self.doubtful = True
         self._memberships.deafen()
 
     def restored(self) -> None:
@@ -204,10 +244,38 @@ class Hub:
         self._memberships.hear()
         for room in self._rooms.values():
             room.spoil()
+        self._presence.restored()
         if self._rooms:
             gevent.spawn(self._recover, self._outages)
         else:
-            self._doubtful = False
+            self.doubtful = False
+
+    def _take(self, room: Room, lines: Sequence[bytes]) -> None:
+        pieces = [line for line in lines if line.startswith(MARK)]
+        if len(pieces) < len(lines):
+            if self.doubtful:
+                # It is read from the log once it is known who may.
+                room.spoil()
+            else:
+                events = [numbered(line) for line in lines if not line.startswith(MARK)]
+                self._recall.follow(room.conversation_id, events)
+                room.receive(events)
+        for line in pieces:
+            piece = read_piece(line)
+            if isinstance(piece, Typing):
+                self._typists.hear(room.conversation_id, piece)
+            else:
+                self._presence.hear(room.conversation_id, piece)
+
+    def _rename(self, connection: Connection, user: str | None) -> None:
+        """Take note of whose a connection is from now on, in everything that it follows."""
+        for conversation_id in self.joined(connection):
+            room = self._rooms[keys.conversation_channel(conversation_id)]
+            before = room.user_of(connection)
+            if before != user and room.rename(connection, user):
+                self._typists.stop(connection, conversation_id, before)
+                self._presence.leave(conversation_id, before)
+                self._presence.enter(conversation_id, user)
 
     def _recover(self, outage: int) -> None:
         for step in (self._expel_removed, self._trust, self._catch_up):
@@ -220,7 +288,7 @@ class Hub:
                     gevent.sleep(RETRY_SECONDS)
 
     def _trust(self) -> None:
-        self._doubtful = False
+        self.doubtful = False
 
     def _catch_up(self) -> None:
         positions = {room: position for room in self._rooms.values() if (position := room.position) is not None}
@@ -268,6 +336,7 @@ class Hub:
         if room.empty and self._rooms.get(channel) is room:
             del self._rooms[channel]
             self._bus.unsubscribe(channel)
+            self._presence.drop(room.conversation_id)
 
     def _send_away(self, connection: Connection) -> None:
         connection.close(CloseCode.DRAINING, "the server ends; reconnect and resume")

@@ -8,13 +8,14 @@ a :class:`Window` remembers what passes by live, until the two meet.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import gevent
 import structlog
 from sqlalchemy import Engine
 
+from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import DatabaseError
 from chatq.realtime.frames import CloseCode
 from chatq.realtime.live import BURST_BYTES, Numbered, Past, Window, in_chunks, is_dense, numbered, size_of
@@ -52,7 +53,8 @@ class Room:
     def __init__(self, conversation_id: str, engine: Engine) -> None:
         self.conversation_id = conversation_id
         self._engine = engine
-        self._followers: dict[Follower, None] = {}
+        self._followers: dict[Follower, str | None] = {}
+        """Each with its user, as far as it is known."""
         self._ahead: dict[Follower, int] = {}
         """Followers that read from the log what the bus has not brought yet, and up to where."""
         self._position = 0
@@ -90,6 +92,7 @@ class Room:
         position: int,
         window: Window,
         *,
+        user: str | None,
         send: Callable[[bytes], None],
         pause: Callable[[], None],
         greeting: bytes = b"",
@@ -128,14 +131,42 @@ class Room:
             first = self._read(position)
         if greeting:
             send(greeting)
-        self._followers[follower] = None
+        self._followers[follower] = user
         if position > self._position:
             self._ahead[follower] = position
 
-    def remove(self, follower: Follower) -> None:
-        """Send a follower nothing more."""
+    def remove(self, follower: Follower) -> bool:
+        """Send a follower nothing more; return whether it was one."""
+        followed = follower in self._followers
         self._followers.pop(follower, None)
         self._ahead.pop(follower, None)
+        return followed
+
+    def user_of(self, follower: Follower) -> str | None:
+        """Return a follower's user, as far as it is known."""
+        return self._followers.get(follower)
+
+    def rename(self, follower: Follower, user: str | None) -> bool:
+        """Take note of whose a follower is from now on; return False if it follows nothing here."""
+        if follower not in self._followers:
+            return False
+        self._followers[follower] = user
+        return True
+
+    def tell_others(self, user: str, frame: bytes) -> None:
+        """Send a frame that is no event to all followers but a user's own."""
+        for follower, other in self._followers.items():
+            if (other or DEVELOPMENT_USER) != user:
+                follower.send(frame)
+
+    def tell_of_each(self, frames: Mapping[str, bytes]) -> None:
+        """Send frames that are no events to all followers, but none the one about its own user."""
+        together = b"".join(frames.values())
+        for follower, user in self._followers.items():
+            if user not in frames:
+                follower.send(together)
+            elif len(frames) > 1:
+                follower.send(b"".join(frame for other, frame in frames.items() if other != user))
 
     def watch(self) -> Window:
         """Return a window through which live events are seen until :meth:`unwatch`."""

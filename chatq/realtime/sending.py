@@ -29,9 +29,10 @@ log = structlog.get_logger("chatq.realtime")
 
 
 class Order(NamedTuple):
-    """A job that a frame asks for."""
+    """A job that frames ask for."""
 
-    ref: str | None
+    refs: Sequence[str | None]
+    """Of all these frames."""
     job: QueuedJob
     answered: bool
     """Whether the client is told that it was accepted; that it was not, it is told in any case."""
@@ -102,11 +103,11 @@ class Sending:
 
 def _answer(order: Order, outcome: Accepted | ChatqError) -> bytes:
     if isinstance(outcome, ChatqError):
-        return error_frame(outcome, order.ref)
+        return b"".join(error_frame(outcome, ref) for ref in order.refs)
     if not order.answered:
         return b""
     # Ids need no escaping in JSON; what the client chose may.
-    ref = encode(order.ref).decode()
+    ref = encode(order.refs[0]).decode()
     answer = f'{{"type":"accepted","ref":{ref},"messageId":"{outcome.message_id}","jobId":"{outcome.job_id}"}}'
     return text_frame(answer.encode())
 

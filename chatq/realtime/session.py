@@ -22,13 +22,16 @@ from chatq.realtime.client_frames import (
     Frame,
     Join,
     Leave,
+    Mark,
     Ping,
     Send,
+    Type,
     find_ref,
 )
 from chatq.realtime.connection import HEARTBEAT_SECONDS, Closed, Connection
 from chatq.realtime.failures import tell_failures
 from chatq.realtime.frames import CloseCode, text_frame
+from chatq.realtime.marking import Refused, read_marks
 from chatq.realtime.room import NotKept
 from chatq.realtime.sending import Order, error_frame
 from chatq.realtime.shared import Shared
@@ -43,7 +46,7 @@ log = structlog.get_logger("chatq.realtime")
 class Session:
     """Answers a client's frames, one after the other; nothing that a client says ends it but its own close."""
 
-    __slots__ = ("_connection", "_orders", "_shared", "_user", "caller")
+    __slots__ = ("_connection", "_marks", "_orders", "_shared", "_user", "caller")
 
     def __init__(self, connection: Connection, shared: Shared) -> None:
         self.caller = None if shared.tokens else Caller(None, verified=False)
@@ -53,6 +56,7 @@ class Session:
         self._user: str | None = None
         """Whose own channel is followed."""
         self._orders: list[Order] = []
+        self._marks: list[Mark] = []
         """What the messages that came together ask for."""
 
     def run(self) -> None:
@@ -88,6 +92,9 @@ class Session:
                 frame = language.read(message)
                 if isinstance(frame, Send):
                     self._orders.append(self._order(frame))
+                elif isinstance(frame, Mark):
+                    self._known_caller()
+                    self._marks.append(frame)
                 else:
                     self._hand_in()
                     # What asks the database is not to come in one go: many frames fit into one read.
@@ -104,12 +111,26 @@ class Session:
         data.sender_id = caller.acting_as(data.sender_id)
         self._shared.rules.check_sending(caller, frame.conversation_id)
         job = SendMessage(conversation_id=frame.conversation_id, message_data=data, joins=joins(caller))
-        return Order(frame.ref, self._shared.intake.prepare(job), answered=True)
+        return Order((frame.ref,), self._shared.intake.prepare(job), answered=True)
 
     def _hand_in(self) -> None:
+        """Have everything accepted that was said so far."""
+        if self._marks:
+            self._mark()
         if self._orders:
             orders, self._orders = self._orders, []
             self._shared.sending.hand_in(self._connection, orders)
+
+    def _mark(self) -> None:
+        frames, self._marks = self._marks, []
+        refused: list[Refused]
+        try:
+            orders, refused = read_marks(frames, self._known_caller(), self._shared)
+            self._orders += orders
+        except ChatqError as error:
+            refused = [(frame, error) for frame in frames]
+        for frame, reason in refused:
+            self._connection.send(error_frame(reason, frame.ref))
 
     def _answer(self, frame: Frame) -> None:
         shared = self._shared
@@ -126,13 +147,20 @@ class Session:
             self._known_caller()
             shared.hub.leave(self._connection, frame.conversation_id)
             self._say("left", conversationId=frame.conversation_id)
+        elif isinstance(frame, Type):
+            caller = self._known_caller()
+            shared.rules.check_sending(caller, frame.conversation_id)
+            user = caller.acting_as(None)
+            shared.hub.type(self._connection, frame.conversation_id, user, active=frame.active)
 
     def _join(self, frame: Join) -> None:
         caller = self._known_caller()
         self._shared.rules.check_reading(caller, frame.conversation_id)
         # Nothing waits between what the rules say and the hub's taking note, so that no removal is missed.
         as_member = None if caller.unrestricted else caller.user_id
-        self._shared.hub.join(self._connection, frame.conversation_id, frame.since, as_member)
+        self._shared.hub.join(
+            self._connection, frame.conversation_id, frame.since, user=self._user, as_member=as_member
+        )
 
     def _known_caller(self) -> Caller:
         """Return who is at the other end.

@@ -108,6 +108,14 @@ def find_message(engine: Engine, message_id: str) -> Message | None:
     return None if row is None else to_message(row)
 
 
+def find_messages(engine: Engine, message_ids: Collection[str]) -> dict[str, Message]:
+    """Return those of some messages that are stored, by their ids."""
+    with reading(engine) as connection:
+        query = select(messages).where(listed(connection.dialect.name, messages.c.id))
+        rows = connection.execute(query, as_list(connection, message_ids)).all()
+    return {row.id: to_message(row) for row in rows}
+
+
 def find_failure(engine: Engine, message_id: str) -> LostMessage | None:
     """Return why the message that never came to be failed; of a message that is stored, this says nothing."""
     query = (

@@ -51,7 +51,7 @@ class App(Flask):
         self._identity = Identity(tokens)
         memberships = Memberships(services.engine)
         rules = Rules(memberships)
-        self.hub = Hub(services.bus_redis(), services.engine, memberships)
+        self.hub = Hub(services.bus_redis(), services.redis, services.engine, memberships)
         if tokens is not None:
             self.hub.listen()
         intake = Intake(services.edge, services.settings.lanes)

@@ -11,6 +11,7 @@ from redis import Redis
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import JobStatus
 
+from chatq.access.finding import find, last_line
 from chatq.access.rules import Rules
 from chatq.domain.clock import render
 from chatq.domain.jobs import FUNCTION_PREFIX, MESSAGE_FUNCTIONS, NAMES, SendMessage
@@ -22,7 +23,6 @@ from chatq.queue.jobs import ChatqJob
 from chatq.store import reads
 from chatq.store.reads import JobTrace
 from chatq.web.answers import Answer, json_answer
-from chatq.web.finding import find, last_line
 from chatq.web.identity import caller
 from chatq.web.requests import check_job_id
 from chatq.web.services import Services
@@ -67,7 +67,10 @@ class Jobs:
             message_job = decode_job(job.data)
             if isinstance(message_job, SendMessage):
                 return message_job.conversation_id
-            return message_job.conversation_id or find(self._services, message_job.message_id).conversation_id
+            return (
+                message_job.conversation_id
+                or find(self._services.engine, self._services.redis, message_job.message_id).conversation_id
+            )
         except (JobRefused, UnknownMessage):
             return None
 

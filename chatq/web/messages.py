@@ -8,6 +8,7 @@ import msgspec
 from flask import request
 
 from chatq.access.callers import Caller
+from chatq.access.finding import Known, find
 from chatq.access.rules import Rules, joins
 from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
 from chatq.domain.messages import Content, check_new, check_size, max_document_bytes
@@ -16,7 +17,6 @@ from chatq.errors import FieldProblem, InvalidFields, MessageDeleted
 from chatq.queue.intake import Intake
 from chatq.web.accepted import accepted_answer
 from chatq.web.answers import Answer, json_answer
-from chatq.web.finding import Known, find
 from chatq.web.identity import caller
 from chatq.web.requests import (
     KEY_HEADER,
@@ -64,7 +64,7 @@ class Messages:
 
     def show(self, message_id: str) -> Answer:
         """Tell what became of a message."""
-        known = find(self._services, check_message_id(message_id))
+        known = find(self._services.engine, self._services.redis, check_message_id(message_id))
         if known.state in {"failed", "expired"}:
             self._rules.check_learning_of_failure(caller(request.environ), known.author)
         else:
@@ -115,7 +115,7 @@ class Messages:
         return accepted_answer(self._intake.accept(job, key), "deletion")
 
     def _existing(self, message_id: str) -> Known:
-        return find(self._services, message_id, failed=False)
+        return find(self._services.engine, self._services.redis, message_id, failed=False)
 
 
 def read_change(document: object) -> NewContent | NewStatus:

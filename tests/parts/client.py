@@ -19,6 +19,8 @@ class Client:
     connection: ClientConnection
 
     def __init__(self, url: str, **options: Any) -> None:
+        self.attentive = False
+        """Whether it hears who types and who is there, which come at any time."""
         self._opening = connect(url, compression=None, max_size=None, **options)
 
     def __enter__(self) -> Self:
@@ -36,10 +38,12 @@ class Client:
 
     def hear(self, timeout: float = 10) -> dict[str, Any]:
         """Return the next frame."""
-        message = self.connection.recv(timeout=timeout)
-        assert isinstance(message, str)
-        frame: dict[str, Any] = json.loads(message)
-        return frame
+        while True:
+            message = self.connection.recv(timeout=timeout)
+            assert isinstance(message, str)
+            frame: dict[str, Any] = json.loads(message)
+            if self.attentive or frame["type"] not in {"presence", "typing"}:
+                return frame
 
     def expect(self, kind: str, timeout: float = 10) -> dict[str, Any]:
         """Return the next frame, which is of this type."""

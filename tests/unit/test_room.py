@@ -93,7 +93,7 @@ def join(room: Room, log: Log, since: int) -> Recorder:
     follower = Recorder()
     window = room.watch()
     try:
-        room.add(follower, log.read(since), since, window, send=follower.send, pause=nothing)
+        room.add(follower, log.read(since), since, window, user=None, send=follower.send, pause=nothing)
     finally:
         room.unwatch(window)
     return follower
@@ -177,7 +177,7 @@ def test_many_pages_are_read(room: Room, log: Log, monkeypatch: pytest.MonkeyPat
     log.commit(50)
     window = room.watch()
     follower = Recorder()
-    room.add(follower, log.read(0, 7), 0, window, send=follower.send, pause=nothing)
+    room.add(follower, log.read(0, 7), 0, window, user=None, send=follower.send, pause=nothing)
     assert follower.seqs == list(range(1, 51))
 
 
@@ -220,7 +220,7 @@ def test_what_happens_between_pages_is_not_lost(room: Room, log: Log, monkeypatc
         if log.last < 20:
             room.receive(log.commit())
 
-    room.add(follower, log.read(0, 5), 0, window, send=follower.send, pause=meanwhile)
+    room.add(follower, log.read(0, 5), 0, window, user=None, send=follower.send, pause=meanwhile)
     room.unwatch(window)
     room.receive(log.commit())
     assert follower.seqs == list(range(1, log.last + 1))
@@ -237,7 +237,7 @@ def test_log_that_lost_events_ends_its_followers(room: Room, log: Log) -> None:
     assert follower.closed == 4500
     window = room.watch()
     with pytest.raises(NotKept):
-        room.add(follower, log.read(0), 0, window, send=follower.send, pause=nothing)
+        room.add(follower, log.read(0), 0, window, user=None, send=follower.send, pause=nothing)
 
 
 def test_burst_goes_out_in_chunks(room: Room, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

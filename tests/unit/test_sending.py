@@ -62,7 +62,7 @@ def desk() -> Iterator[Desk]:
 
 def order(ref: str, size: int) -> Order:
     job = QueuedJob(f"j{ref}", f"m{ref}", 0, b"x" * size, "", "2026-01-02T03:04:05.678Z", "sendMessage")
-    return Order(ref, job, answered=True)
+    return Order([ref], job, answered=True)
 
 
 @pytest.mark.parametrize(("size", "held"), [(10, MAX_WEIGHT + 1), (10 * 1024, MAX_WEIGHT // 11 + 1)])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from redis import Redis
+from sqlalchemy import Engine
 
 from chatq.domain.jobs import SendMessage
 from chatq.domain.messages import DEVELOPMENT_USER, Message
@@ -16,7 +17,6 @@ from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
 from chatq.store import reads
 from chatq.store.ledger import EXPIRED
-from chatq.web.services import Services
 
 State = Literal["queued", "persisted", "failed", "expired", "deleted"]
 
@@ -35,7 +35,7 @@ class Known:
     """Why it failed."""
 
 
-def find(services: Services, message_id: str, *, failed: bool = True) -> Known:
+def find(engine: Engine, redis: Redis, message_id: str, *, failed: bool = True) -> Known:
     """Return where a message stands; with ``failed`` false, one that failed or expired counts as unknown.
 
     Raises:
@@ -43,25 +43,25 @@ def find(services: Services, message_id: str, *, failed: bool = True) -> Known:
         RedisError: it is not in the database, and Redis cannot be asked.
         DatabaseError: the database cannot be asked.
     """
-    known = _stored(services, message_id) or _waiting(services.redis, message_id)
+    known = _stored(engine, message_id) or _waiting(redis, message_id)
     if known is None or known.state == "failed":
         # It may have left Redis for the database between the two looks.
-        known = _stored(services, message_id) or _failure(services, message_id) or known
+        known = _stored(engine, message_id) or _failure(engine, message_id) or known
     if known is None or (known.state in {"failed", "expired"} and not failed):
         raise UnknownMessage
     return known
 
 
-def _stored(services: Services, message_id: str) -> Known | None:
-    message = reads.find_message(services.engine, message_id)
+def _stored(engine: Engine, message_id: str) -> Known | None:
+    message = reads.find_message(engine, message_id)
     if message is None:
         return None
     state: State = "persisted" if message.deleted_at is None else "deleted"
     return Known(state, message.conversation_id, message.sender_id, message)
 
 
-def _failure(services: Services, message_id: str) -> Known | None:
-    failure = reads.find_failure(services.engine, message_id)
+def _failure(engine: Engine, message_id: str) -> Known | None:
+    failure = reads.find_failure(engine, message_id)
     if failure is None:
         return None
     state: State = "expired" if failure.reason == EXPIRED else "failed"

@@ -1,0 +1,97 @@
+"""Who types: told at once, at most every few seconds, and over by itself when nothing more is heard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import gevent
+
+from chatq.domain.messages import DEVELOPMENT_USER
+from chatq.domain.wire import encode
+from chatq.realtime import gossip
+from chatq.realtime.frames import text_frame
+
+REPEAT_SECONDS = 2.0
+"""How long the same is not told again."""
+TYPING_SECONDS = 6.0
+"""How long somebody types of whom nothing more is heard: less than three repeats of a client's every 3 s."""
+_LOOK_SECONDS = 0.5
+
+_Who = tuple[str, str]
+"""A conversation and a user."""
+
+
+class Audience(Protocol):
+    """Where frames for a conversation's followers in this process go."""
+
+    def tell_others(self, conversation_id: str, user_id: str, frame: bytes) -> None:
+        """Send a frame to all followers that are not this user's."""
+
+
+class Typists:
+    """Who types, as far as this process has to know.
+
+    A process tells the others what its own clients say. That somebody types no more each process finds by
+    itself: the process from which it was heard may be gone.
+    """
+
+    def __init__(self, news: gossip.Gossip, audience: Audience, now: Callable[[], float] = time.monotonic) -> None:
+        """Take a clock that counts seconds."""
+        self._gossip = news
+        self._audience = audience
+        self._now = now
+        self._told: dict[_Who, tuple[bool, float, object]] = {}
+        """What was told of this process's own users, when, and by whose word; for as long as it may matter."""
+        self._until: dict[_Who, float] = {}
+        """Who types, and until when at most."""
+        self._looking: gevent.Greenlet | None = None
+
+    def say(self, connection: object, conversation_id: str, user_id: str, *, active: bool) -> None:
+        """Take what a client of this process says of its user."""
+        who, now = (conversation_id, user_id), self._now()
+        before, at, _ = self._told.get(who, (False, 0.0, None))
+        if before == active and (not active or now - at < REPEAT_SECONDS):
+            return
+        self._told[who] = (active, now, connection)
+        self._gossip.tell(conversation_id, gossip.Typing(user_id, active))
+        self._look_soon()
+
+    def stop(self, connection: object, conversation_id: str, user_id: str | None) -> None:
+        """Learn that a client follows a conversation no more: it types there no more either."""
+        user = user_id or DEVELOPMENT_USER
+        if self._told.get((conversation_id, user), (False, 0.0, None))[2] is connection:
+            self.say(connection, conversation_id, user, active=False)
+
+    def hear(self, conversation_id: str, piece: gossip.Typing) -> None:
+        """Take what some process tells of somebody in a conversation that is followed here."""
+        who = (conversation_id, piece.user_id)
+        if piece.active:
+            self._until[who] = self._now() + TYPING_SECONDS
+            self._look_soon()
+        elif self._until.pop(who, None) is None:
+            return
+        self._tell(who, active=piece.active)
+
+    def _tell(self, who: _Who, *, active: bool) -> None:
+        conversation_id, user_id = who
+        frame = {"type": "typing", "conversationId": conversation_id, "userId": user_id, "active": active}
+        self._audience.tell_others(conversation_id, user_id, text_frame(encode(frame)))
+
+    def _look_soon(self) -> None:
+        if self._looking is None:
+            self._looking = gevent.spawn(self._look)
+
+    def _look(self) -> None:
+        try:
+            while self._until or self._told:
+                gevent.sleep(_LOOK_SECONDS)
+                now = self._now()
+                for who in [who for who, until in self._until.items() if until <= now]:
+                    del self._until[who]
+                    self._tell(who, active=False)
+                for who in [who for who, (_, at, _) in self._told.items() if now - at >= TYPING_SECONDS]:
+                    del self._told[who]
+        finally:
+            self._looking = None
