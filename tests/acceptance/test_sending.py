@@ -248,8 +248,8 @@ def test_client_that_closes_meanwhile_has_sent_or_not_but_nothing_by_halves(idle
         with RawSocket(idle_roles.port) as raw:
             raw.socket.sendall(send_frames(f"c-{number}", 100))
     idle_roles.start_worker()
-    with idle_roles.connect() as client:
-        for number in range(10):
+    for number in range(10):
+        with idle_roles.connect() as client:
             # Whatever comes after it in the lane is stored after it.
             client.join(f"c-{number}", since=0)
             send(client, f"c-{number}", "last")
