@@ -58,6 +58,18 @@ class World:
             client.say(kind, **fields)
             return outcome(client)
 
+    def tell(self, kind: str, **fields: Any) -> int:
+        """Join, and say something that is answered only if it is refused; return 0, or the status of the error."""
+        with self.who.connect() as client:
+            client.say("join", conversationId=self.conversation)
+            outcome(client)
+            client.say(kind, **fields)
+            client.say("ping")
+            while (frame := client.hear())["type"] != "pong":
+                if frame["type"] == "error":
+                    return codes()[frame["code"]].status
+            return 0
+
 
 def outcome(client: Client) -> int:
     """Return 0, or the status of the error that a client was answered."""
@@ -167,8 +179,11 @@ def leave_for_good(world: World) -> int:
     return world.request("DELETE", f"/api/conversations/{world.conversation}/members/{world.who.name or 'x'}")
 
 
-def take_leave(world: World) -> int:
-    return world.say("leave", conversationId=world.conversation)
+def send_over_socket_as_another(world: World) -> int:
+    if world.in_development:
+        world.who.proof = {}
+    data = {"content": "x", "senderId": world.nobody}
+    return world.say("send", ref="1", conversationId=world.conversation, messageData=data)
 
 
 ACTIONS: dict[str, Callable[[World], int]] = {
@@ -205,10 +220,13 @@ ACTIONS: dict[str, Callable[[World], int]] = {
     "socket: `ping`": lambda w: w.say("ping"),
     "socket: `join`": lambda w: w.say("join", conversationId=w.conversation),
     "socket: `join` where no conversation exists": lambda w: w.say("join", conversationId=fresh()),
-    "socket: `leave`": take_leave,
+    "socket: `leave`": lambda w: w.say("leave", conversationId=w.conversation),
     "socket: `send`": lambda w: w.say(
         "send", ref="1", conversationId=w.conversation, messageData={"content": "over the socket"}
     ),
+    "socket: `send` with another's `senderId`": send_over_socket_as_another,
+    "socket: `status`: one's own": lambda w: w.tell("status", messageId=w.message, status="read"),
+    "socket: `typing`": lambda w: w.tell("typing", conversationId=w.conversation, active=True),
 }
 
 CELLS = [(action, kind) for action in table() for kind in PEOPLE]
