@@ -13,10 +13,10 @@ from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.measure import Benchmark, Result, run_benchmark
 from tests.benchmarks.node import MissingNode
 from tests.benchmarks.report import table, to_json
-from tests.benchmarks.sockets import connecting, delivery
+from tests.benchmarks.sockets import connecting, delivery, sending
 from tests.benchmarks.stage import Stage
 
-MODULES = (drain, chat, feed, claims, long_conversation, memory, delivery, connecting)
+MODULES = (drain, chat, feed, claims, long_conversation, memory, delivery, connecting, sending)
 BENCHMARKS: tuple[Benchmark, ...] = tuple(benchmark for module in MODULES for benchmark in module.BENCHMARKS)
 
 
