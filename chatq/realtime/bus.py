@@ -61,6 +61,8 @@ class Bus:
         self._urgent = urgent
         self._wanted: dict[str, Event] = {}
         """Channels, each with an event that is set once Redis has confirmed it or is known to be away."""
+        self._unsaid: dict[str, None] = {}
+        """Wanted channels of which Redis was not told yet."""
         self._asked: Counter[str] = Counter()
         """Subscriptions on the present connection that are not confirmed yet."""
         self._connection: Any = None
@@ -79,13 +81,17 @@ class Bus:
         settled = self._wanted.get(channel)
         if settled is None:
             settled = self._wanted[channel] = Event()
-            self._subscribe([channel])
+            self._unsaid[channel] = None
+            if len(self._unsaid) == 1:
+                # With what others, who are about to run, want too.
+                gevent.spawn(self._subscribe_unsaid)
         if not self._away:
             settled.wait(SETTLE_SECONDS)
 
     def unsubscribe(self, channel: str) -> None:
         """Want a channel no more."""
         if self._wanted.pop(channel, None) is not None:
+            self._unsaid.pop(channel, None)
             self._send("UNSUBSCRIBE", channel)
 
     @property
@@ -114,6 +120,7 @@ class Bus:
         with gevent.Timeout(CONNECT_SECONDS, redis.TimeoutError("no answer to a new connection")):
             connection = self._client.connection_pool.get_connection()
         self._asked.clear()
+        self._unsaid.clear()
         self._connection = connection
         channels = list(self._wanted)
         for at in range(0, len(channels), _CHANNELS_AT_ONCE):
@@ -178,6 +185,11 @@ class Bus:
                 log.exception("what came over the bus could not be delivered", channel=name)
             # A burst is not to keep everything else in this process waiting.
             gevent.sleep(0)
+
+    def _subscribe_unsaid(self) -> None:
+        channels = list(self._unsaid)
+        self._unsaid.clear()
+        self._subscribe(channels)
 
     def _subscribe(self, channels: Sequence[str]) -> None:
         if channels and self._connection is not None:

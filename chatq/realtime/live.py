@@ -50,16 +50,19 @@ def numbered(payload: str | bytes) -> Numbered:
 
 def is_dense(events: Sequence[Numbered], after: int) -> bool:
     """Tell whether these are the events ``after + 1``, ``after + 2`` and so on."""
-    return all(event.seq == number for number, event in enumerate(events, after + 1))
+    return [event.seq for event in events] == list(range(after + 1, after + 1 + len(events)))
 
 
 def size_of(events: Iterable[Numbered]) -> int:
     """Return how many bytes these events have."""
-    return sum(len(event.frame) for event in events)
+    return sum([len(event.frame) for event in events])
 
 
 def in_chunks(events: Sequence[Numbered]) -> Iterator[list[Numbered]]:
     """Yield events in groups of :data:`CHUNK_BYTES`, or of one that is larger."""
+    if events and size_of(events) <= CHUNK_BYTES:
+        yield list(events)
+        return
     chunk: list[Numbered] = []
     size = 0
     for event in events:

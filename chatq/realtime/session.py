@@ -59,15 +59,16 @@ class Session:
         self._marks: list[Mark] = []
         """What the messages that came together ask for."""
 
-    def run(self) -> None:
-        """Serve the client until its connection ends."""
+    def run(self, handshake: bytes = b"") -> None:
+        """Serve the client until its connection ends; with ``hello`` goes what is left of the handshake."""
         shared, connection = self._shared, self._connection
+        required = shared.tokens is not None
+        hello = {"type": "hello", "connectionId": str(uuid4()), "heartbeatSeconds": HEARTBEAT_SECONDS}
+        connection.send(handshake + text_frame(encode({**hello, "authRequired": required})))
         shared.hub.enter(connection)
         try:
-            required = shared.tokens is not None
             if required:
                 shared.deadlines.within(connection, AUTH_SECONDS, "no valid token came in time")
-            self._say("hello", connectionId=str(uuid4()), heartbeatSeconds=HEARTBEAT_SECONDS, authRequired=required)
             while True:
                 self._take(connection.receive())
         except Closed:
@@ -97,8 +98,9 @@ class Session:
                     self._marks.append(frame)
                 else:
                     self._hand_in()
-                    # What asks the database is not to come in one go: many frames fit into one read.
-                    gevent.sleep(0)
+                    if message is not messages[0]:
+                        # What asks the database is not to come in one go: many frames fit into one read.
+                        gevent.sleep(0)
                     self._answer(frame)
             except ChatqError as error:
                 self._connection.send(error_frame(error, frame.ref if frame else find_ref(message)))

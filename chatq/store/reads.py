@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, case, func, select, text, update
+from sqlalchemy import Connection, Engine, Select, bindparam, case, func, select, text, update
 
 from chatq.domain.messages import Message
-from chatq.store.engine import reading, writing
+from chatq.store.engine import asking, reading, writing
 from chatq.store.loading import as_list, listed, to_message
 from chatq.store.tables import conversations, events, failures, members, messages
 
@@ -258,29 +259,50 @@ def replay(engine: Engine, conversation_id: str, since: int, limit: int = 500) -
 
 def payloads_after(engine: Engine, conversation_id: str, since: int, limit: int = 500) -> list[str]:
     """Return the frames of the events after ``since``, ``limit`` at most, in order."""
-    with reading(engine) as connection:
+    with asking(engine) as connection:
         return _payloads(connection, conversation_id, since, limit)
 
 
 def _payloads(connection: Connection, conversation_id: str, since: int, limit: int) -> list[str]:
-    query = (
-        select(events.c.payload)
-        .where(and_(events.c.conversation_id == conversation_id, events.c.seq > since))
-        .order_by(events.c.seq)
-        .limit(limit)
-    )
-    return list(connection.execute(query).scalars())
+    parameters = {"conversation": conversation_id, "since": since, "limit": limit}
+    return list(connection.execute(_PAYLOADS, parameters).scalars())
 
 
 def find_kept(engine: Engine, conversation_ids: Collection[str]) -> dict[str, Kept]:
     """Return which events of each of these conversations are kept."""
-    with reading(engine) as connection:
-        query = select(conversations.c.id, conversations.c.first_seq, conversations.c.last_seq).where(
-            listed(connection.dialect.name, conversations.c.id)
-        )
-        rows = connection.execute(query, as_list(connection, conversation_ids))
-        found = {row.id: Kept(row.first_seq, row.last_seq) for row in rows}
+    with asking(engine) as connection:
+        rows = connection.execute(_kept(connection.dialect.name), as_list(connection, conversation_ids))
+        found = {id_: Kept(first_seq, last_seq) for id_, first_seq, last_seq in rows}
     return {id_: found.get(id_, Kept(1, 0)) for id_ in conversation_ids}
+
+
+# What every join and every `auth` asks is built once: building it costs as much as running it.
+_PAYLOADS = (
+    select(events.c.payload)
+    .where(events.c.conversation_id == bindparam("conversation"), events.c.seq > bindparam("since"))
+    .order_by(events.c.seq)
+    .limit(bindparam("limit"))
+)
+
+
+@functools.cache
+def _kept(dialect: str) -> Select[Any]:
+    return select(conversations.c.id, conversations.c.first_seq, conversations.c.last_seq).where(
+        listed(dialect, conversations.c.id)
+    )
+
+
+@functools.cache
+def _with_failures(dialect: str) -> Select[Any]:
+    return (
+        select(failures.c.sender_id)
+        .distinct()
+        .where(
+            listed(dialect, failures.c.sender_id),
+            failures.c.resolved_at.is_(None),
+            failures.c.message_id.is_not(None),
+        )
+    )
 
 
 def last_seqs(engine: Engine, conversation_ids: Collection[str]) -> dict[str, int]:
@@ -295,17 +317,9 @@ def last_seqs(engine: Engine, conversation_ids: Collection[str]) -> dict[str, in
 
 def have_pending_failures(engine: Engine, user_ids: Collection[str]) -> dict[str, bool]:
     """Tell of each of these users whether :func:`pending_failures` are there."""
-    with reading(engine) as connection:
-        query = (
-            select(failures.c.sender_id)
-            .distinct()
-            .where(
-                listed(connection.dialect.name, failures.c.sender_id),
-                failures.c.resolved_at.is_(None),
-                failures.c.message_id.is_not(None),
-            )
-        )
-        found = set(connection.execute(query, as_list(connection, user_ids)).scalars())
+    with asking(engine) as connection:
+        rows = connection.execute(_with_failures(connection.dialect.name), as_list(connection, user_ids))
+        found = set(rows.scalars())
     return {id_: id_ in found for id_ in user_ids}
 
 

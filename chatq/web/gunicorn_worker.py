@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from socket import MSG_PEEK
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -13,7 +14,6 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
-from chatq.realtime.session import Session
 from chatq.web.plain import PEEK_BYTES, serve_plain
 from chatq.web.responses import write_at_once
 
@@ -78,7 +78,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
             while plain and self.alive and session is None:
                 session, plain = self._serve_plain(client)
             if session is not None:
-                session.run()
+                session()
         except OSError:
             # It broke, or its client had enough; there is nobody to tell.
             client.close()
@@ -88,8 +88,8 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
         else:
             super().handle(listener, client, address)
 
-    def _serve_plain(self, client: Any) -> tuple[Session | None, bool]:
-        """Serve the next request if it is plain, and tell whether it was; or return the session that it begins."""
+    def _serve_plain(self, client: Any) -> tuple[Callable[[], None] | None, bool]:
+        """Serve the next request if it is plain, and tell whether it was; or return what runs the session it begins."""
         data = b""
         with self.timeout_ctx():
             data = client.recv(PEEK_BYTES, MSG_PEEK)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import flask_sock
@@ -62,12 +64,12 @@ class Sockets:
         sock: Any = flask_sock.Sock(app)
 
         def serve(server: Server) -> None:
-            self._session(server.connection, request.environ).run()
+            self._begin(server.connection, request.environ)()
 
         sock.route("/ws")(serve)
 
-    def accept(self, client: Socket, data: bytes) -> Session | None:
-        """Return a session if ``data``, which lies unread in ``client``, is a plain handshake that may succeed.
+    def accept(self, client: Socket, data: bytes) -> Callable[[], None] | None:
+        """Return what runs a session, if ``data``, which lies unread in ``client``, is a plain handshake that succeeds.
 
         Raises:
             OSError: the connection broke.
@@ -84,16 +86,18 @@ class Sockets:
             return None
         while size:
             size -= len(client.recv(size))
-        client.sendall(answer)
-        return self._session(Connection(client, self._limit), environ)
+        return self._begin(Connection(client, self._limit), environ, answer)
 
-    def _session(self, connection: Connection, environ: Environ) -> Session:
+    def _begin(self, connection: Connection, environ: Environ, answer: bytes = b"") -> Callable[[], None]:
+        session = Session(connection, self._shared)
         try:
             self._gate.check_origin(environ)
         except OriginRefused as error:
             # A page does not get to see the status of a handshake, but it does see a close code.
+            connection.send(answer)
             connection.close(CloseCode.FORBIDDEN, error.detail)
-        return Session(connection, self._shared)
+            return session.run
+        return partial(session.run, answer)
 
 
 def accept_handshake(environ: Environ) -> bytes:

@@ -28,7 +28,8 @@ BEHIND = 100
 """How many events a client that comes back has missed."""
 KEPT = 1_000
 """Events of each conversation."""
-BYTES = 500
+BYTES = 400
+"""Of an event: a message of two words, as in the other benchmarks."""
 
 
 def weigh(server: Server, connections: int) -> Figures:

@@ -107,7 +107,7 @@ def against_posts(stage: Stage) -> Iterator[Sequence[Run]]:
 BENCHMARKS = (
     Benchmark(
         "send",
-        "`send` to `accepted`, saturated, one API process, 32 sockets with 16 in flight each; POSTs over 32 connections",
+        "`send` to `accepted`, one API process, 32 sockets with 16 in flight each; POSTs over 32 connections",
         ("chatq", "Express + BullMQ"),
         (Measure("accept_rate", "messages/s", at_least=4),),
         against_posts,
