@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -19,12 +19,13 @@ from chatq.domain.ids import MAX_JOB_ID
 from chatq.domain.jobs import SendMessage
 from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import DatabaseUnavailable
+from chatq.store.bulk import Write, commit_with, write_all
 from chatq.store.engine import first_line, is_missing_table, is_outage, writing
 from chatq.store.ledger import Before, Ledger, Outcome, Row, Work
 from chatq.store.loading import load, pass_fence
 from chatq.store.reads import ping
 from chatq.store.receipts import find_superseded
-from chatq.store.saving import record_failures, save
+from chatq.store.saving import failures_write, save
 
 FindWaiting = Callable[[set[str]], set[str]]
 """Given ids of messages, returns those that wait to be stored."""
@@ -109,15 +110,18 @@ class _Step:
     def transaction(self, works: Sequence[Work], refused: Sequence[Row]) -> Iterator[_Transaction]:
         with writing(self.engine) as connection:
             before = pass_fence(connection, self.lane, self.epoch, works)
-            yield _Transaction(connection, before, self.find_waiting)
-            record_failures(connection, refused)
+            transaction = _Transaction(connection, before, self.find_waiting)
+            yield transaction
+            commit_with(connection, [*transaction.writes, *failures_write(refused)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Transaction:
     connection: Connection
     before: Before
     find_waiting: FindWaiting
+    writes: list[Write] = field(default_factory=list)
+    """What remains to be written with the commit."""
 
     def apply(self, works: Sequence[Work], *, thorough: bool = False) -> list[Outcome]:
         ledger = Ledger(timestamp(), self.before)
@@ -125,20 +129,27 @@ class _Transaction:
         ledger.superseded = find_superseded(works, ledger.messages)
         outcomes = [ledger.apply(work) for work in works]
         failed = (outcome.failure is not None or outcome.missing for outcome in outcomes)
-        save(self.connection, ledger, {work.job_id for work, fault in zip(works, failed, strict=True) if not fault})
+        self.writes += save(
+            self.connection, ledger, {work.job_id for work, fault in zip(works, failed, strict=True) if not fault}
+        )
         return self.note(works, outcomes)
 
     def bisect(self, works: Sequence[Work]) -> list[Outcome]:
         """Apply what the database does not object to, by savepoints."""
         try:
             with self.connection.begin_nested():
-                return self.apply(works, thorough=True)
+                outcomes = self.apply(works, thorough=True)
+                self._flush()
+                return outcomes
         except DBAPIError as error:
             if is_outage(error) or is_missing_table(error):
                 raise
+            self.writes.clear()
             if len(works) == 1:
                 reason = first_line(error) if works[0].last_attempt else None
-                return self.note(works, [Outcome(failure=reason, error=error)])
+                outcomes = self.note(works, [Outcome(failure=reason, error=error)])
+                self._flush()
+                return outcomes
         middle = len(works) // 2
         return self.bisect(works[:middle]) + self.bisect(works[middle:])
 
@@ -158,8 +169,12 @@ class _Transaction:
             for work, outcome in zip(works, outcomes, strict=True)
             if outcome.failure is not None
         ]
-        record_failures(self.connection, rows)
+        self.writes += failures_write(rows)
         return outcomes
+
+    def _flush(self) -> None:
+        writes, self.writes = self.writes, []
+        write_all(self.connection, writes)
 
 
 def failure_row(work: Work, reason: str) -> Row:

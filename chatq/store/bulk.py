@@ -9,51 +9,79 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Table
+from psycopg.rows import dict_row
+from sqlalchemy import Connection, Dialect, Select, Table
 from sqlalchemy.exc import DBAPIError
 
 COPY_FROM = 8
 """From so many rows on, Postgres's COPY is faster than INSERT; for fewer its extra round trips are not worth it."""
 
 Rows = Sequence[Mapping[str, Any]]
-ExecuteMany = Callable[[str, Rows], None]
-"""Runs a statement, with parameters written ``:name``, for each row; nothing happens without rows."""
+Write = tuple[str, Rows]
+"""A statement, with parameters written ``:name``, that is run for each row."""
 
 
-@contextmanager
-def together(connection: Connection) -> Iterator[ExecuteMany]:
-    """Yield a function whose statements are all done when the block ends.
+def fetch(connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Run one of the statements that every batch runs, and return its rows; times on Postgres are ``datetime``.
+
+    ``statement`` must be the same object each time.
+
+    Raises:
+        DBAPIError: the database objects.
+    """
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        return [dict(row) for row in connection.execute(statement, parameters).mappings()]
+    with _translated(connection, driver), driver.cursor(row_factory=dict_row) as cursor:
+        return list(cursor.execute(_compiled(statement, connection.dialect), parameters))
+
+
+def write_all(connection: Connection, writes: Sequence[Write]) -> None:
+    """Run statements in one go.
 
     Raises:
         DBAPIError: the database objects to one of them.
     """
     driver = connection.connection.driver_connection
     if not isinstance(driver, psycopg.Connection):
+        for statement, rows in writes:
+            connection.exec_driver_sql(statement, list(rows))
+    elif writes:
+        with _translated(connection, driver):
+            _pipe(driver, writes)
+            # psycopg ends a pipeline with a Flush behind its Sync, after which Postgres does not bound the idle time
+            # in the transaction: a process that hung before COMMIT would keep its locks for ever. A plain query, even
+            # an empty one, makes it do so again.
+            driver.execute("")
 
-        def execute(statement: str, rows: Rows) -> None:
-            if rows:
-                connection.exec_driver_sql(statement, list(rows))
 
-        yield execute
-        return
-    with _translated(connection, driver):
-        with driver.pipeline(), driver.cursor() as cursor:
+def commit_with(connection: Connection, writes: Sequence[Write]) -> None:
+    """Run statements and, on Postgres, commit in the same round trip; elsewhere SQLAlchemy's transaction does it.
 
-            def execute_piped(statement: str, rows: Rows) -> None:
-                if rows:
-                    cursor.executemany(_psycopg_style(statement), rows)
+    Raises:
+        DBAPIError: the database objects to one of them.
+    """
+    driver = connection.connection.driver_connection
+    if isinstance(driver, psycopg.Connection):
+        with _translated(connection, driver):
+            _pipe(driver, [*writes, ("COMMIT", [{}])])
+    else:
+        write_all(connection, writes)
 
-            yield execute_piped
-        # psycopg ends a pipeline with a Flush behind its Sync, after which Postgres does not bound the idle time in
-        # the transaction: a process that hung before COMMIT would keep its locks for ever. A plain query, even an
-        # empty one, makes it do so again.
-        driver.execute("")
+
+def _pipe(driver: psycopg.Connection[Any], writes: Sequence[Write]) -> None:
+    with driver.pipeline(), driver.cursor() as cursor:
+        for statement, rows in writes:
+            if len(rows) == 1:
+                cursor.execute(_psycopg_style(statement), rows[0])
+            else:
+                cursor.executemany(_psycopg_style(statement), rows)
 
 
 def copy_rows(connection: Connection, table: Table, rows: Rows) -> bool:
@@ -77,6 +105,11 @@ def insert_statement(table: Table, row: Mapping[str, Any]) -> str:
     """Return the INSERT for rows with the columns of ``row``."""
     columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
     return f"INSERT INTO {table.name} ({columns}) VALUES ({values})"  # noqa: S608  # names of tables.py
+
+
+@functools.cache
+def _compiled(statement: Select[Any], dialect: Dialect) -> str:
+    return str(statement.compile(dialect=dialect))
 
 
 @functools.cache

@@ -30,8 +30,9 @@ from chatq.domain.jobs import MessageJob, SendMessage, UpdateMessageStatus
 from chatq.domain.messages import DEVELOPMENT_USER, Message
 from chatq.domain.wire import encode, parse
 from chatq.errors import LaneLost
+from chatq.store.bulk import fetch
 from chatq.store.ledger import Before, Conversation, Ledger, Member, Published, Stored, Work, is_same
-from chatq.store.tables import conversations, events, failures, lanes, members, messages
+from chatq.store.tables import as_text, conversations, events, failures, lanes, members, messages
 
 _NEW_CONVERSATION = text(
     "INSERT INTO conversations (id, created_at) VALUES (:id, :created_at) ON CONFLICT (id) DO NOTHING"
@@ -50,11 +51,15 @@ def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Wo
         LaneLost: another worker has taken the lane over.
     """
     job_ids = as_list(connection, {work.job_id for work in works})
-    rows = connection.execute(_fence(connection.dialect.name), job_ids | {"lane": lane}).mappings().all()
+    rows = fetch(connection, _fence(connection.dialect.name), job_ids | {"lane": lane})
     current = rows[0]["epoch"] if rows else None
     if current != epoch:
         raise LaneLost(f"Lane {lane} was taken over: its epoch is {current}, not {epoch}.")
-    applied = {row["job_id"]: Published(dict(row)) for row in rows if row["job_id"] is not None}
+    applied = {
+        row["job_id"]: Published(dict(row) | {"created_at": as_text(row["created_at"])})
+        for row in rows
+        if row["job_id"] is not None
+    }
     others = {work.job_id for work in works if work.job_id in applied and _says_else(work.job, applied[work.job_id])}
     unresolved = bool(rows[0]["unresolved"])
     settled = _find_settled(works, applied)
@@ -209,9 +214,13 @@ def _lock_conversations(connection: Connection, ledger: Ledger, wanted: set[str]
     """Lock those of the wanted conversations that exist, and make those of ``to_make`` that do not."""
 
     def lock(ids: set[str]) -> None:
-        for row in connection.execute(_lock(connection.dialect.name), as_list(connection, ids)):
-            ledger.conversations[row.id] = Conversation(
-                row.id, row.last_seq, row.last_message_id, row.last_message, row.last_message_at
+        for row in fetch(connection, _lock(connection.dialect.name), as_list(connection, ids)):
+            ledger.conversations[row["id"]] = Conversation(
+                row["id"],
+                row["last_seq"],
+                row["last_message_id"],
+                row["last_message"],
+                as_text(row["last_message_at"]),
             )
 
     if not wanted:

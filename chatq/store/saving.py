@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from chatq.store.bulk import copy_rows, insert_statement, together
+from chatq.store.bulk import Rows, Write, copy_rows, insert_statement, write_all
 from chatq.store.ledger import Conversation, Ledger
 from chatq.store.loading import as_list
 from chatq.store.tables import events, messages
@@ -50,8 +50,10 @@ _LAST_MESSAGE = (
 )
 
 
-def save(connection: Connection, ledger: Ledger, done: Collection[str]) -> None:
-    """Write everything that a batch changed; ``done`` are the ids of its jobs that did not fail.
+def save(connection: Connection, ledger: Ledger, done: Collection[str]) -> list[Write]:
+    """Write what a batch changed, and return what remains to be written before the commit.
+
+    ``done`` are the ids of its jobs that did not fail.
 
     Raises:
         DBAPIError: the database objects to some row.
@@ -62,33 +64,35 @@ def save(connection: Connection, ledger: Ledger, done: Collection[str]) -> None:
         new_messages = []
     if copy_rows(connection, events, new_events):
         new_events = []
-    with together(connection) as execute:
-        if new_messages:
-            execute(insert_statement(messages, new_messages[0]), new_messages)
-        if new_events:
-            execute(insert_statement(events, new_events[0]), new_events)
-        execute(_CHANGED_MESSAGE, list(ledger.changed_messages.values()))
-        execute(_CHANGED_EVENT, list(ledger.changed_events.values()))
-        execute(_STATUS, ledger.read_up_to)
-        execute(_NEW_MEMBER, list(ledger.new_members.values()))
-        execute(_MEMBER_MARKS, list(ledger.changed_members.values()))
-        changed = [ledger.conversations[id_] for id_ in sorted(ledger.changed_conversations)]
-        execute(_CHANGED_CONVERSATION, [_row(conversation) for conversation in changed if not conversation.recompute])
+    changed = [ledger.conversations[id_] for id_ in sorted(ledger.changed_conversations)]
+    writes: list[Write] = [
+        (_CHANGED_MESSAGE, list(ledger.changed_messages.values())),
+        (_CHANGED_EVENT, list(ledger.changed_events.values())),
+        (_STATUS, ledger.read_up_to),
+        (_NEW_MEMBER, list(ledger.new_members.values())),
+        (_MEMBER_MARKS, list(ledger.changed_members.values())),
+        (_CHANGED_CONVERSATION, [_row(conversation) for conversation in changed if not conversation.recompute]),
+    ]
+    if new_messages:
+        writes.insert(0, (insert_statement(messages, new_messages[0]), new_messages))
+    if new_events:
+        writes.insert(1, (insert_statement(events, new_events[0]), new_events))
+    if done and ledger.before.failures:
         resolved = _RESOLVED.format(listed="= ANY(:ids)" if postgres else "IN (SELECT value FROM json_each(:ids))")
-        execute(resolved, [{"now": ledger.now} | as_list(connection, done)] if done and ledger.before.failures else [])
+        writes.append((resolved, [{"now": ledger.now} | as_list(connection, done)]))
+    writes = [(statement, rows) for statement, rows in writes if rows]
     recomputed = [conversation for conversation in changed if conversation.recompute]
-    for conversation in recomputed:
-        _recompute_last_message(connection, conversation)
     if recomputed:
-        with together(connection) as execute:
-            execute(_CHANGED_CONVERSATION, [_row(conversation) for conversation in recomputed])
+        write_all(connection, writes)
+        for conversation in recomputed:
+            _recompute_last_message(connection, conversation)
+        writes = [(_CHANGED_CONVERSATION, [_row(conversation) for conversation in recomputed])]
+    return writes
 
 
-def record_failures(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows of ``failures``; a job that fails once more replaces its row."""
-    if rows:
-        with together(connection) as execute:
-            execute(_FAILURE, rows)
+def failures_write(rows: Rows) -> list[Write]:
+    """Return what writes rows of ``failures``; a job that fails once more replaces its row."""
+    return [(_FAILURE, rows)] if rows else []
 
 
 def _recompute_last_message(connection: Connection, conversation: Conversation) -> None:

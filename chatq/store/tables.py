@@ -54,7 +54,12 @@ class Timestamp(TypeDecorator[str]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
         """Return the stored time as text."""
-        return render(value) if isinstance(value, datetime) else value
+        return as_text(value)
+
+
+def as_text(value: Any) -> str | None:
+    """Return a time as the driver gives it as text."""
+    return render(value) if isinstance(value, datetime) else value
 
 
 def _id(length: int) -> String:
