@@ -21,7 +21,7 @@ from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import DatabaseUnavailable
 from chatq.store.bulk import Write, commit_with, write_all
 from chatq.store.engine import first_line, is_missing_table, is_outage, writing
-from chatq.store.ledger import Before, Ledger, Outcome, Row, Work
+from chatq.store.ledger import Before, Conversation, Ledger, Outcome, Row, Work
 from chatq.store.loading import load, pass_fence
 from chatq.store.reads import ping
 from chatq.store.receipts import find_superseded
@@ -92,7 +92,8 @@ def apply_suspect(
     except DatabaseUnavailable as error:
         ping(engine)
         outcomes = [Outcome(failure=error.detail if work.last_attempt else None, error=error) for work in works]
-        with _Step(engine, lane, epoch, find_waiting).transaction(works, refused) as transaction:
+        # The conversation is left alone: its row may be what could not be had.
+        with _Step(engine, lane, epoch, find_waiting).transaction([], refused) as transaction:
             transaction.note(works, outcomes)
         return outcomes
 
@@ -109,8 +110,8 @@ class _Step:
     @contextmanager
     def transaction(self, works: Sequence[Work], refused: Sequence[Row]) -> Iterator[_Transaction]:
         with writing(self.engine) as connection:
-            before = pass_fence(connection, self.lane, self.epoch, works)
-            transaction = _Transaction(connection, before, self.find_waiting)
+            before, locked = pass_fence(connection, self.lane, self.epoch, works)
+            transaction = _Transaction(connection, before, locked, self.find_waiting)
             yield transaction
             commit_with(connection, [*transaction.writes, *failures_write(refused)])
 
@@ -119,12 +120,16 @@ class _Step:
 class _Transaction:
     connection: Connection
     before: Before
+    locked: dict[str, Conversation]
+    """Conversations as they were when the transaction began."""
     find_waiting: FindWaiting
     writes: list[Write] = field(default_factory=list)
     """What remains to be written with the commit."""
 
     def apply(self, works: Sequence[Work], *, thorough: bool = False) -> list[Outcome]:
         ledger = Ledger(timestamp(), self.before)
+        if not thorough:
+            ledger.conversations = self.locked
         load(self.connection, ledger, works, thorough=thorough)
         ledger.superseded = find_superseded(works, ledger.messages)
         outcomes = [ledger.apply(work) for work in works]

@@ -16,18 +16,19 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
-from sqlalchemy import Connection, Dialect, Select, Table
+from sqlalchemy import CompoundSelect, Connection, Dialect, Select, Table
 from sqlalchemy.exc import DBAPIError
 
 COPY_FROM = 8
 """From so many rows on, Postgres's COPY is faster than INSERT; for fewer its extra round trips are not worth it."""
 
 Rows = Sequence[Mapping[str, Any]]
+Statement = Select[Any] | CompoundSelect[Any]
 Write = tuple[str, Rows]
 """A statement, with parameters written ``:name``, that is run for each row."""
 
 
-def fetch(connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+def fetch(connection: Connection, statement: Statement, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Run one of the statements that every batch runs, and return its rows; times on Postgres are ``datetime``.
 
     ``statement`` must be the same object each time.
@@ -108,7 +109,7 @@ def insert_statement(table: Table, row: Mapping[str, Any]) -> str:
 
 
 @functools.cache
-def _compiled(statement: Select[Any], dialect: Dialect) -> str:
+def _compiled(statement: Statement, dialect: Dialect) -> str:
     return str(statement.compile(dialect=dialect))
 
 

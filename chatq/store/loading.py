@@ -10,6 +10,7 @@ from sqlalchemy import (
     ARRAY,
     Column,
     ColumnElement,
+    CompoundSelect,
     Connection,
     Select,
     Text,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     cast,
     exists,
     func,
+    null,
     select,
     text,
     union_all,
@@ -41,22 +43,28 @@ _END_OF_TIME = "9999"
 """After every RFC 3339 time of this era."""
 
 
-def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Work]) -> Before:
+def pass_fence(
+    connection: Connection, lane: int, epoch: int, works: Sequence[Work]
+) -> tuple[Before, dict[str, Conversation]]:
     """Hold the lane's epoch until the transaction ends; return what was done of these jobs before.
 
     One statement for both: a former holder's transaction has either ended before this one begins, or is
-    refused by its own fence.
+    refused by its own fence. It also locks, in the order of their ids, and returns the conversations that get new
+    messages.
 
     Raises:
         LaneLost: another worker has taken the lane over.
     """
-    job_ids = as_list(connection, {work.job_id for work in works})
-    rows = fetch(connection, _fence(connection.dialect.name), job_ids | {"lane": lane})
+    parameters = as_list(connection, {work.job_id for work in works})
+    wanted = {work.job.conversation_id for work in works if isinstance(work.job, SendMessage)}
+    parameters |= as_list(connection, wanted, "conversations")
+    found = fetch(connection, _fence(connection.dialect.name), parameters | {"lane": lane})
+    rows = [row for row in found if row["id"] is None]
     current = rows[0]["epoch"] if rows else None
     if current != epoch:
         raise LaneLost(f"Lane {lane} was taken over: its epoch is {current}, not {epoch}.")
     applied = {
-        row["job_id"]: Published(dict(row) | {"created_at": as_text(row["created_at"])})
+        row["job_id"]: Published(row | {"created_at": as_text(row["created_at"])})
         for row in rows
         if row["job_id"] is not None
     }
@@ -64,13 +72,14 @@ def pass_fence(connection: Connection, lane: int, epoch: int, works: Sequence[Wo
     unresolved = bool(rows[0]["unresolved"])
     settled = _find_settled(works, applied)
     failed = _find_failed(connection, works, others) if unresolved else {}
-    return Before({id_: applied[id_] for id_ in applied.keys() - others}, settled, failed, others, unresolved)
+    before = Before({id_: applied[id_] for id_ in applied.keys() - others}, settled, failed, others, unresolved)
+    return before, {row["id"]: _to_conversation(row) for row in found if row["id"] is not None}
 
 
-# The two statements of every batch are built once: building one costs as much as running it for a lone message.
+# Built once: building a statement costs as much as running it for a lone message.
 @functools.cache
-def _fence(dialect: str) -> Select[Any]:
-    return (
+def _fence(dialect: str) -> CompoundSelect[Any]:
+    fence = (
         select(
             lanes.c.epoch,
             exists().where(failures.c.resolved_at.is_(None)).label("unresolved"),
@@ -82,13 +91,22 @@ def _fence(dialect: str) -> Select[Any]:
         .select_from(lanes.outerjoin(events, listed(dialect, events.c.job_id)))
         .where(lanes.c.lane == bindparam("lane"))
         .with_for_update(read=True, of=lanes)
+        .cte("fence")
+    )
+    locked = _lock(dialect, "conversations").cte("locked")
+    return select(fence, *(null().label(column.name) for column in locked.c)).union_all(
+        select(*(null().label(column.name) for column in fence.c), locked)
     )
 
 
 @functools.cache
-def _lock(dialect: str) -> Select[Any]:
+def _lock(dialect: str, name: str = "ids") -> Select[Any]:
+    columns = conversations.c
     return (
-        select(conversations).where(listed(dialect, conversations.c.id)).order_by(conversations.c.id).with_for_update()
+        select(columns.id, columns.last_seq, columns.last_message_id, columns.last_message, columns.last_message_at)
+        .where(listed(dialect, columns.id, name))
+        .order_by(columns.id)
+        .with_for_update()
     )
 
 
@@ -126,7 +144,7 @@ def _find_settled(works: Sequence[Work], applied: Mapping[str, Published]) -> se
 
 
 def load(connection: Connection, ledger: Ledger, works: Sequence[Work], *, thorough: bool) -> None:
-    """Fill the ledger with everything that these jobs touch, their conversations locked in the order of ids.
+    """Fill the ledger with everything that these jobs touch, and lock those conversations that it does not have yet.
 
     A new message is only looked for if another job may have made it. Whether one did is known from the job's id,
     unless the message was made by a job of another id; ``thorough`` looks for those as well.
@@ -215,23 +233,22 @@ def _lock_conversations(connection: Connection, ledger: Ledger, wanted: set[str]
 
     def lock(ids: set[str]) -> None:
         for row in fetch(connection, _lock(connection.dialect.name), as_list(connection, ids)):
-            ledger.conversations[row["id"]] = Conversation(
-                row["id"],
-                row["last_seq"],
-                row["last_message_id"],
-                row["last_message"],
-                as_text(row["last_message_at"]),
-            )
+            ledger.conversations[row["id"]] = _to_conversation(row)
 
-    if not wanted:
-        return
-    lock(wanted)
+    if unlocked := wanted - ledger.conversations.keys():
+        lock(unlocked)
     missing = to_make - ledger.conversations.keys()
     if missing:
         rows = [{"id": id_, "created_at": ledger.now} for id_ in sorted(missing)]
         connection.execute(_NEW_CONVERSATION, rows)
         lock(missing)
         ledger.unborn |= missing
+
+
+def _to_conversation(row: Mapping[str, Any]) -> Conversation:
+    return Conversation(
+        row["id"], row["last_seq"], row["last_message_id"], row["last_message"], as_text(row["last_message_at"])
+    )
 
 
 def _load_marks(connection: Connection, ledger: Ledger, works: Sequence[Work]) -> None:

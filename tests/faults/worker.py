@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -21,6 +22,8 @@ from chatq.queue.connection import connect, translated
 from chatq.queue.lanes import BATCH, Finish, Held, Lanes
 from chatq.queue.routing import Router
 from chatq.settings import load
+from chatq.store import batch
+from chatq.store.bulk import Write, commit_with
 from chatq.worker.messages import MessageWorker
 from chatq.worker.presence import Presence, new_name
 from chatq.worker.run import DOORBELL_SECONDS
@@ -67,10 +70,15 @@ class StoppableLanes(Lanes):
             self._orders.reach(Point.CLAIMED)
         return kept
 
-    def about_to_commit(self, connection: sqlalchemy.Connection) -> None:
+    def about_to_take_over(self, connection: sqlalchemy.Connection) -> None:
         """Be told by the engine of a transaction that is about to be committed."""
-        if connection.get_execution_options().get("chatq_write"):
-            self._orders.reach(Point.APPLIED if self._in_batch else Point.TAKING_OVER)
+        if connection.get_execution_options().get("chatq_write") and not self._in_batch:
+            self._orders.reach(Point.TAKING_OVER)
+
+    def commit_with(self, connection: sqlalchemy.Connection, writes: Sequence[Write]) -> None:
+        """Do the last writes of a batch, and commit it."""
+        self._orders.reach(Point.APPLIED)
+        commit_with(connection, writes)
 
 
 class StoppableRouter(Router):
@@ -95,7 +103,8 @@ def main() -> None:
     client = connect(services.redis_url)
     name = new_name("messages")
     lanes = StoppableLanes(client, settings.lanes, name, orders)
-    event.listen(services.engine, "commit", lanes.about_to_commit)
+    event.listen(services.engine, "commit", lanes.about_to_take_over)
+    batch.__dict__["commit_with"] = lanes.commit_with
     with translated(services.redis_url):
         presence = Presence(client, name, settings.lanes, partial(check_belonging, services))
     waiting = connect(services.redis_url, timeout=DOORBELL_SECONDS)
