@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from chatq.domain.wire import encode
 from chatq.realtime.frames import text_frame
-from chatq.realtime.gossip import Here, Moves, Piece
+from chatq.realtime.gossip import Here, Moves
 
 MAX_TOLD = 200
 """How many users of a conversation clients are told of: who joins a crowd is not to be told of all of it."""
@@ -41,6 +41,11 @@ class Attendance:
     def processes(self) -> Iterator[str]:
         """The other processes in which somebody is there."""
         return iter(self._elsewhere)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether there is nothing that other processes are to be told."""
+        return not (self._changed or self.to_announce or self.to_ask)
 
     def enter(self, user_id: str) -> None:
         """A socket of a user has joined."""
@@ -79,7 +84,7 @@ class Attendance:
             del self._elsewhere[process]
         return bool(gone)
 
-    def take_news(self, process: str) -> Iterator[Piece]:
+    def take_news(self, process: str) -> Iterator[Moves | Here]:
         """Return what other processes are to be told now, by the process that this one is."""
         came = [user for user, here in self._changed.items() if here]
         left = [user for user, here in self._changed.items() if not here]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import gevent
@@ -16,15 +16,14 @@ from chatq.domain.wire import decode, encode
 from chatq.errors import DatabaseError, Forbidden
 from chatq.queue import keys
 from chatq.realtime.bus import Bus
+from chatq.realtime.company import Company
 from chatq.realtime.connection import Connection
 from chatq.realtime.frames import CloseCode, text_frame
-from chatq.realtime.gossip import MARK, Gossip, Typing, read_piece
+from chatq.realtime.gossip import MARK
 from chatq.realtime.live import Past, is_dense, numbered
-from chatq.realtime.presence import Presence
 from chatq.realtime.questions import Questions
 from chatq.realtime.recall import Recall
 from chatq.realtime.room import PAGE, RETRY_SECONDS, Room
-from chatq.realtime.typing import Typists
 from chatq.store import members, reads
 from chatq.store.reads import Kept
 
@@ -50,9 +49,6 @@ class Hub:
     def __init__(self, bus_client: redis.Redis, client: redis.Redis, engine: Engine, memberships: Memberships) -> None:
         """Take a client without a time limit, for the bus alone, and one for short questions."""
         self._bus = Bus(bus_client, self, urgent=keys.MEMBERS)
-        gossip = Gossip(client)
-        self._presence = Presence(client, gossip, self)
-        self._typists = Typists(gossip, self)
         self._engine = engine
         self._memberships = memberships
         self._connections: set[Connection] = set()
@@ -63,12 +59,13 @@ class Hub:
         self._joined: dict[Connection, dict[str, str | None]] = {}
         """By connection: the conversations that it follows, or is about to, each with the user as whom it may."""
         self._outages = 0
-        self.doubtful = False
+        self._doubtful = False
         """Whether somebody may follow a conversation who is no member any more."""
         self._kept: Questions[str, Kept] = Questions(partial(reads.find_kept, engine))
         self._pages = Semaphore(PAGES_AT_ONCE)
         self._recall = Recall()
         self._draining = False
+        self._company = Company(client, self._rooms, lambda: self._doubtful)
 
     def enter(self, connection: Connection) -> None:
         """Know a connection from now on."""
@@ -157,8 +154,7 @@ class Hub:
             if conversation_id not in self.joined(connection):
                 room.remove(connection)
                 raise _Removed
-            if roll := self._presence.enter(conversation_id, user):
-                connection.send(roll)
+            self._company.enter(connection, room)
         finally:
             room.unwatch(window)
             self._drop_if_empty(channel, room)
@@ -176,10 +172,8 @@ class Hub:
         channel = keys.conversation_channel(conversation_id)
         room = self._rooms.get(channel)
         if room is not None:
-            user = room.user_of(connection)
-            if room.remove(connection):
-                self._typists.stop(connection, conversation_id, user)
-                self._presence.leave(conversation_id, user)
+            self._company.leave(connection, room)
+            room.remove(connection)
             self._drop_if_empty(channel, room)
 
     def follow_user(self, connection: Connection, user_id: str) -> None:
@@ -219,24 +213,12 @@ class Hub:
         """
         if conversation_id not in self.joined(connection):
             raise Forbidden("Only who has joined a conversation can tell that they are typing.")
-        self._typists.say(connection, conversation_id, user_id, active=active)
-
-    def tell_others(self, conversation_id: str, user_id: str, frame: bytes) -> None:
-        """Send a frame to all followers of a conversation that are not this user's."""
-        room = self._rooms.get(keys.conversation_channel(conversation_id))
-        if room is not None and not self.doubtful:
-            room.tell_others(user_id, frame)
-
-    def tell_of_each(self, conversation_id: str, frames: Mapping[str, bytes]) -> None:
-        """Send frames, by whom each is about, to all followers of a conversation, but none about a follower's own."""
-        room = self._rooms.get(keys.conversation_channel(conversation_id))
-        if room is not None:
-            room.tell_of_each(frames)
+        self._company.type(connection, conversation_id, user_id, active=active)
 
     def lost(self) -> None:
         """Learn that the bus is down: who is removed meanwhile is not heard of."""
         self._outages += 1
-        self.doubtful = True
+        self._doubtful = True
         self._memberships.deafen()
 
     def restored(self) -> None:
@@ -244,16 +226,16 @@ class Hub:
         self._memberships.hear()
         for room in self._rooms.values():
             room.spoil()
-        self._presence.restored()
+        self._company.restored()
         if self._rooms:
             gevent.spawn(self._recover, self._outages)
         else:
-            self.doubtful = False
+            self._doubtful = False
 
     def _take(self, room: Room, lines: Sequence[bytes]) -> None:
         pieces = [line for line in lines if line.startswith(MARK)]
         if len(pieces) < len(lines):
-            if self.doubtful:
+            if self._doubtful:
                 # It is read from the log once it is known who may.
                 room.spoil()
             else:
@@ -261,21 +243,13 @@ class Hub:
                 self._recall.follow(room.conversation_id, events)
                 room.receive(events)
         for line in pieces:
-            piece = read_piece(line)
-            if isinstance(piece, Typing):
-                self._typists.hear(room.conversation_id, piece)
-            else:
-                self._presence.hear(room.conversation_id, piece)
+            self._company.hear(room, line)
 
     def _rename(self, connection: Connection, user: str | None) -> None:
         """Take note of whose a connection is from now on, in everything that it follows."""
         for conversation_id in self.joined(connection):
-            room = self._rooms[keys.conversation_channel(conversation_id)]
-            before = room.user_of(connection)
-            if before != user and room.rename(connection, user):
-                self._typists.stop(connection, conversation_id, before)
-                self._presence.leave(conversation_id, before)
-                self._presence.enter(conversation_id, user)
+            if (room := self._rooms.get(keys.conversation_channel(conversation_id))) is not None:
+                self._company.rename(connection, room, user)
 
     def _recover(self, outage: int) -> None:
         for step in (self._expel_removed, self._trust, self._catch_up):
@@ -288,7 +262,7 @@ class Hub:
                     gevent.sleep(RETRY_SECONDS)
 
     def _trust(self) -> None:
-        self.doubtful = False
+        self._doubtful = False
 
     def _catch_up(self) -> None:
         positions = {room: position for room in self._rooms.values() if (position := room.position) is not None}
@@ -336,7 +310,7 @@ class Hub:
         if room.empty and self._rooms.get(channel) is room:
             del self._rooms[channel]
             self._bus.unsubscribe(channel)
-            self._presence.drop(room.conversation_id)
+            self._company.drop(room)
 
     def _send_away(self, connection: Connection) -> None:
         connection.close(CloseCode.DRAINING, "the server ends; reconnect and resume")

@@ -33,8 +33,9 @@ log = structlog.get_logger("chatq.realtime")
 class Audience(Protocol):
     """Where frames for a conversation's followers in this process go."""
 
-    doubtful: bool
-    """Whether somebody may follow a conversation who has no right to: then nothing is told yet."""
+    @property
+    def doubtful(self) -> bool:
+        """Whether somebody may follow a conversation who has no right to: then nothing is told yet."""
 
     def tell_of_each(self, conversation_id: str, frames: Mapping[str, bytes]) -> None:
         """Send frames to all followers, but none that is about a follower's own user."""

@@ -135,23 +135,22 @@ class Room:
         if position > self._position:
             self._ahead[follower] = position
 
-    def remove(self, follower: Follower) -> bool:
-        """Send a follower nothing more; return whether it was one."""
-        followed = follower in self._followers
+    def remove(self, follower: Follower) -> None:
+        """Send a follower nothing more."""
         self._followers.pop(follower, None)
         self._ahead.pop(follower, None)
-        return followed
+
+    def has(self, follower: Follower) -> bool:
+        """Tell whether this is one of the followers."""
+        return follower in self._followers
 
     def user_of(self, follower: Follower) -> str | None:
         """Return a follower's user, as far as it is known."""
-        return self._followers.get(follower)
+        return self._followers[follower]
 
-    def rename(self, follower: Follower, user: str | None) -> bool:
-        """Take note of whose a follower is from now on; return False if it follows nothing here."""
-        if follower not in self._followers:
-            return False
+    def rename(self, follower: Follower, user: str | None) -> None:
+        """Take note of whose a follower is from now on."""
         self._followers[follower] = user
-        return True
 
     def tell_others(self, user: str, frame: bytes) -> None:
         """Send a frame that is no event to all followers but a user's own."""
