@@ -123,6 +123,14 @@ def test_a_job_from_plain_rq(place: Place) -> None:
     until(lambda: "from RQ" in place.run("curl", "-s", page), what="the message stored")
 
 
+def test_the_client_of_the_readme(place: Place) -> None:
+    (client,) = (block for block in blocks("python") if "chatq.client" in block)
+
+    said = place.run(sys.executable, "-c", client.replace("127.0.0.1:8000", f"127.0.0.1:{place.port}"))
+
+    assert "hello from Python" in said
+
+
 def test_the_example_of_a_handler(place: Place) -> None:
     commands = re.findall(r"^    (chatq enqueue .*)$", (EXAMPLES / "handlers.py").read_text(), re.MULTILINE)
     assert len(commands) == 1

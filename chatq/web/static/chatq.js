@@ -218,10 +218,8 @@ export class Chatq {
     const address = `${this.url}/api/conversations/${encodeURIComponent(conversationId)}/messages?${query}`;
     const ask = async () => {
       this.#token ??= await this.#getToken();
-      /** @type {Record<string, string>} */
-      const headers = this.userId === undefined ? {} : { "X-Chatq-User": this.userId };
-      if (this.#token !== undefined) headers.Authorization = `Bearer ${this.#token}`;
-      return fetch(address, { headers });
+      const who = this.userId === undefined ? {} : { "X-Chatq-User": this.userId };
+      return fetch(address, { headers: this.#token === undefined ? who : { Authorization: `Bearer ${this.#token}` } });
     };
     let answer = await ask();
     if (answer.status === 401 && this.#renewable) {
