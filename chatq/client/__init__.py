@@ -13,10 +13,10 @@ It behaves as the browser's ``/static/chatq.js`` does: reconnects with jittered 
 last event that it has, drops what it has already, notices what is missing, and sends again under the same
 ``clientMessageId`` until the server has accepted or refused.
 
-``client`` is the face; ``session`` one client's life from connection to connection; ``following`` and
-``sending`` what is followed and sent through all of them; ``line`` the questions that one connection carries;
-``loop`` the thread in which all this happens, and so needs no locks; ``handing`` the way out of it. Nothing
-here knows the server's code but its errors.
+``client`` is the face; ``session`` one client's life from connection to connection; ``following``, ``sending``
+and ``statuses`` what is followed, sent and marked through all of them; ``line`` the questions that one
+connection carries; ``loop`` the thread in which all this happens, and so needs no locks; ``handing`` the way out
+of it. Nothing here knows the server's code but its errors.
 """
 
 from chatq.client.client import Client

@@ -134,10 +134,10 @@ class Client:
 
     def status(self, message_id: str, status: Literal["delivered", "read"]) -> None:
         """Say that everything up to a message was delivered here, or read; does not wait."""
-        self._post(lambda: self._session.report(message_id, status))
+        self._post(lambda: self._session.statuses.add(message_id, status))
 
     def typing(self, conversation_id: str, active: bool = True) -> None:
-        """Say that one is writing, or has stopped; without effect while there is no connection."""
+        """Say that one is writing, at every key if you like, or has stopped; without effect while not connected."""
         self._post(lambda: self._session.say_typing(conversation_id, active))
 
     def history(

@@ -17,6 +17,7 @@ from chatq.client.handing import Handing
 from chatq.client.line import Line
 from chatq.client.loop import Loop, Timer, backoff
 from chatq.client.sending import Message, Sending
+from chatq.client.statuses import Statuses
 from chatq.client.tokens import expiry
 from chatq.errors import ChatqError, NotAuthenticated
 
@@ -29,6 +30,8 @@ PATIENCE_SECONDS = 30.0
 """How long to stay away at least where one was too fast."""
 RENEWAL_SECONDS = 30.0
 """How long before its end a token is replaced."""
+TYPING_SECONDS = 3.0
+"""How often those who write say so at most."""
 
 _NUMBERED = frozenset(("newMessage", "messageEdited", "messageDeleted", "messageStatus"))
 _UNAUTHENTICATED, _TOO_FAST = 4401, 4429
@@ -53,6 +56,7 @@ class Session:
         self.line = Line(self.loop)
         self.followings = Followings(self.line, handing.hand_over)
         self.sending = Sending(self.line)
+        self.statuses = Statuses(self.line, handing.hand_over)
         self.handing = handing
         self._url = url
         self._get_token = get_token
@@ -68,14 +72,14 @@ class Session:
         self._auth_ref = 0
         self._beat = 0.0
         self._error: ChatqError = ClientClosed()
-        self._statuses: dict[str, str] = {}
-        """Statuses that wait for a connection, by message."""
+        self._typing: dict[str, float] = {}
+        """When it was last said where one is writing."""
         self._timers: dict[str, Timer] = {}
         self._answers: dict[str, Callable[[Frame], object]] = {
             "hello": self._greeted,
             "authenticated": self._authenticated,
             "joined": self.followings.joined,
-            "pong": lambda frame: self.followings.compare(frame["seqs"], self._ping_ref),
+            "pong": self._compare,
         }
 
     # --- connecting, and coming back -------------------------------------------------------------
@@ -136,25 +140,16 @@ class Session:
         else:
             self.sending.add(message)
 
-    def report(self, message_id: str, status: str) -> None:
-        """Say what has become of a message here, now or once there is a connection."""
-        if not self.line.online:
-            if self._statuses.get(message_id) != "read":
-                self._statuses[message_id] = status
-            return
-
-        def answered(answer: Frame) -> None:
-            if answer["type"] == "error" and answer["code"] in PASSING:
-                self.loop.after(backoff(1), lambda: self.report(message_id, status))
-            elif answer["type"] == "error":
-                self.handing.hand_over(answer)
-
-        self.line.ask({"type": "status", "messageId": message_id, "status": status}, answered)
-
     def say_typing(self, conversation_id: str, active: bool) -> None:
-        """Say that one is writing, where there is a connection."""
-        if self.line.online:
-            self.line.tell({"type": "typing", "conversationId": conversation_id, "active": active})
+        """Say that one is writing, where there is a connection, and not over and over."""
+        now = time.monotonic()
+        if not self.line.online or (active and now - self._typing.get(conversation_id, 0.0) < TYPING_SECONDS):
+            return
+        self.line.tell({"type": "typing", "conversationId": conversation_id, "active": active})
+        if active:
+            self._typing[conversation_id] = now
+        else:
+            self._typing.pop(conversation_id, None)
 
     # --- connections -----------------------------------------------------------------------------
 
@@ -194,6 +189,7 @@ class Session:
         self.line.cut()
         self.followings.cut()
         self.sending.cut()
+        self.statuses.cut()
 
     def _time(self, name: str, seconds: float, call: Callable[[], object]) -> None:
         """Have something called later, in place of what was to be called under that name."""
@@ -255,9 +251,11 @@ class Session:
         self.line.online = True
         self.followings.connected()
         self.sending.connected()
-        statuses, self._statuses = self._statuses, {}
-        for message_id, status in statuses.items():
-            self.report(message_id, status)
+        self.statuses.connected()
+
+    def _compare(self, pong: Frame) -> None:
+        self.statuses.read_up_to(self._ping_ref)
+        self.followings.compare(pong["seqs"], self._ping_ref)
 
     # --- tokens ----------------------------------------------------------------------------------
 

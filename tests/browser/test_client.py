@@ -99,7 +99,7 @@ def send_three(page: Page, word: str) -> None:
 def test_nothing_is_lost_or_doubled_when_the_server_goes_and_comes(allowing: Roles, site: Site, page: Page) -> None:
     site.script = script_of_the_readme(allowing).replace(
         "await chat.send",
-        "globalThis.chat = chat; globalThis.heard = []; globalThis.sent = []; chat.on('event', (e) => heard.push(e)); //",
+        "Object.assign(globalThis, { chat, heard: [], sent: [] }); chat.on('event', (e) => heard.push(e)); //",
     )
     page.goto(site.origin)
     page.wait_for_function("globalThis.chat?.state === 'online'", timeout=SECONDS)

@@ -65,6 +65,8 @@ const ANSWER_TIMEOUT = 15_000;
 const STEADY = 10_000;
 /** How long an event may take from the database to here before it counts as lost. */
 const OVERTAKEN = 1_000;
+/** How often those who write say so at most. */
+const TYPING = 3_000;
 /** Codes of errors that pass. */
 const PASSING = new Set([
   "overloaded", "queue-unavailable", "durability-unknown", "database-unavailable", "not-ready", "rate-limited",
@@ -88,7 +90,8 @@ export class Chatq {
   /** @type {Map<string, Set<(event: any) => void>>} */ #listeners = new Map();
   /** @type {Map<string, Following>} */ #followed = new Map();
   /** @type {Map<string, Queue>} */ #queues = new Map();
-  /** @type {Map<string, "delivered" | "read">} Statuses that wait for a connection, by message. */ #statuses = new Map();
+  /** @type {Map<string, { status: string, told: number }>} Statuses that the server may not know, by message. */
+  #statuses = new Map();
   /** @type {() => string | Promise<string> | undefined} */ #getToken;
   /** @type {string | undefined} */ #token;
   #renewable;
@@ -193,17 +196,21 @@ export class Chatq {
    * @param {"delivered" | "read"} status
    */
   status(messageId, status) {
-    if (this.#statuses.get(messageId) !== "read") this.#statuses.set(messageId, status);
+    if (this.#statuses.get(messageId)?.status !== "read") this.#statuses.set(messageId, { status, told: 0 });
     this.#report();
   }
 
   /**
-   * Say that one is writing, or has stopped; without effect while there is no connection.
+   * Say that one is writing, at every key if you like, or has stopped; without effect while there is no connection.
    * @param {string} conversationId
    * @param {boolean} [active]
    */
   typing(conversationId, active = true) {
-    if (this.#state === "online") this.#tell({ type: "typing", conversationId, active });
+    const timer = `typing ${conversationId}`;
+    if (this.#state !== "online" || (active && this.#timers.has(timer))) return;
+    this.#tell({ type: "typing", conversationId, active });
+    if (active) this.#time(timer, TYPING, () => {});
+    else this.#stop(timer);
   }
 
   /**
@@ -218,8 +225,11 @@ export class Chatq {
     const address = `${this.url}/api/conversations/${encodeURIComponent(conversationId)}/messages?${query}`;
     const ask = async () => {
       this.#token ??= await this.#getToken();
-      const who = this.userId === undefined ? {} : { "X-Chatq-User": this.userId };
-      return fetch(address, { headers: this.#token === undefined ? who : { Authorization: `Bearer ${this.#token}` } });
+      /** @type {Record<string, string>} */
+      const headers = {};
+      if (this.#token !== undefined) headers.Authorization = `Bearer ${this.#token}`;
+      else if (this.userId !== undefined) headers["X-Chatq-User"] = this.userId;
+      return fetch(address, { headers });
     };
     let answer = await ask();
     if (answer.status === 401 && this.#renewable) {
@@ -281,6 +291,7 @@ export class Chatq {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     for (const all of [this.#timers, this.#asked, this.#joins]) all.clear();
     this.#leaving = [];
+    for (const entry of this.#statuses.values()) entry.told = 0;
   }
 
   #end(error) {
@@ -393,6 +404,10 @@ export class Chatq {
 
   /** Look for what is missing, given the newest number of each conversation. */
   #compare(marks) {
+    // What was said before the ping has been read.
+    for (const [messageId, { told }] of this.#statuses) {
+      if (told && told <= this.#pingRef) this.#statuses.delete(messageId);
+    }
     for (const [conversationId, followed] of this.#followed) {
       const [mark, { seq }, joins] = [marks[conversationId], followed, this.#joins.get(conversationId)];
       if (joins && joins[joins.length - 1] <= this.#pingRef) {
@@ -498,17 +513,20 @@ export class Chatq {
     });
   }
 
-  /** Tell the server the statuses that wait. */
+  /** Tell the server the statuses that it was not told over this connection. */
   #report() {
     if (this.#state !== "online") return;
-    for (const [messageId, status] of this.#statuses) {
-      this.#ask({ type: "status", messageId, status }, (error) => {
-        if (!PASSING.has(error.code)) return this.#emit("error", new ChatqError(error.code, error.detail));
-        this.#statuses.set(messageId, this.#statuses.get(messageId) ?? status);
-        this.#time("statuses", backoff(0), () => this.#report());
+    for (const [messageId, entry] of this.#statuses) {
+      if (entry.told) continue;
+      entry.told = this.#ask({ type: "status", messageId, status: entry.status }, (error) => {
+        if (PASSING.has(error.code)) {
+          entry.told = 0;
+          return this.#time("statuses", backoff(0), () => this.#report());
+        }
+        this.#statuses.delete(messageId);
+        this.#emit("error", error);
       });
     }
-    this.#statuses.clear();
   }
 
   #tellRetry(conversationId, error) {
