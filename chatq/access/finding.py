@@ -16,7 +16,7 @@ from chatq.queue import keys
 from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
 from chatq.store import reads
-from chatq.store.ledger import EXPIRED
+from chatq.store.work import EXPIRED
 
 State = Literal["queued", "persisted", "failed", "expired", "deleted"]
 

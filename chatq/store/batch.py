@@ -21,11 +21,13 @@ from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import DatabaseUnavailable
 from chatq.store.bulk import Write, commit_with, write_all
 from chatq.store.engine import first_line, is_missing_table, is_outage, writing
-from chatq.store.ledger import Before, Conversation, Ledger, Outcome, Row, Work
-from chatq.store.loading import load, pass_fence
+from chatq.store.fence import pass_fence
+from chatq.store.ledger import Ledger
+from chatq.store.loading import load
 from chatq.store.reads import ping
 from chatq.store.receipts import find_superseded
 from chatq.store.saving import failures_write, save
+from chatq.store.work import Before, Conversation, Outcome, Row, Work
 
 FindWaiting = Callable[[set[str]], set[str]]
 """Given ids of messages, returns those that wait to be stored."""

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine, and_, bindparam, delete, exists, inse
 from chatq.domain.messages import Message
 from chatq.errors import LastOwner, UnknownConversation
 from chatq.store.engine import reading, writing
-from chatq.store.loading import as_list, listed, to_message
+from chatq.store.listed import as_list, listed
+from chatq.store.loading import to_message
 from chatq.store.tables import conversations, members, messages
 
 Role = Literal["owner", "member"]

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Engine, Select, bindparam, case, func, select
 
 from chatq.domain.messages import Message
 from chatq.store.engine import asking, reading, writing
-from chatq.store.loading import as_list, listed, to_message
+from chatq.store.listed import as_list, listed
+from chatq.store.loading import to_message
 from chatq.store.tables import conversations, events, failures, members, messages
 
 UNREAD_AMONG = 500

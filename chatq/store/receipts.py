@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from chatq.domain.jobs import UpdateMessageStatus
 from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.domain.receipts import Mark, find_covering
-from chatq.store.ledger import Stored, Work
+from chatq.store.work import Stored, Work
 
 
 def find_superseded(works: Sequence[Work], stored: Mapping[str, Stored]) -> set[str]:

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from chatq.store.bulk import Rows, Write, copy_rows, insert_statement, write_all
-from chatq.store.ledger import Conversation, Ledger
-from chatq.store.loading import as_list
+from chatq.store.ledger import Ledger
+from chatq.store.listed import as_list
 from chatq.store.tables import events, messages
+from chatq.store.work import Conversation
 
 _NEW_MEMBER = (
     "INSERT INTO members (conversation_id, user_id, joined_at) VALUES (:conversation_id, :user_id, :joined_at) "

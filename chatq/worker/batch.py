@@ -18,7 +18,7 @@ from chatq.queue.codec import message_id_of
 from chatq.queue.lanes import Claim, Ended, Finish, Held
 from chatq.queue.retry import MAX_ATTEMPTS, backoff
 from chatq.store.batch import FindWaiting, apply_batch, apply_suspect, refusal_row
-from chatq.store.ledger import EXPIRED, Outcome, Row, Work
+from chatq.store.work import EXPIRED, Outcome, Row, Work
 
 FAILURE_SECONDS = 365 * 24 * 3600
 """How long a failed job rests in RQ's registry, unless someone retries or deletes it."""

@@ -10,8 +10,8 @@ from chatq.queue.codec import prepare
 from chatq.store.batch import apply_batch
 from chatq.store.engine import reading
 from chatq.store.fence import take_over
-from chatq.store.ledger import Work
 from chatq.store.tables import events, messages
+from chatq.store.work import Work
 
 LONG_AGO, LATER = "2020-01-01T00:00:00.000Z", "2999-01-01T00:00:00.000Z"
 

@@ -21,9 +21,9 @@ from chatq.store import schema
 from chatq.store.batch import apply_batch
 from chatq.store.engine import create_engine, reading, writing
 from chatq.store.fence import take_over
-from chatq.store.ledger import Outcome, Work
 from chatq.store.members import create_conversation
 from chatq.store.tables import metadata
+from chatq.store.work import Outcome, Work
 
 CONVERSATIONS, USERS = ["general", "random"], ["alice", "bob", "carol"]
 NOWHERE = "nowhere"

@@ -17,8 +17,8 @@ from chatq.errors import LaneLost
 from chatq.queue.codec import message_id_of, prepare
 from chatq.store.batch import apply_batch
 from chatq.store.fence import take_over
-from chatq.store.ledger import Outcome, Work
 from chatq.store.members import create_conversation, remove_member
+from chatq.store.work import Outcome, Work
 
 
 def send(content: str, *, conversation: str = "general", client_id: str | None = None) -> Work:
