@@ -54,6 +54,8 @@ class Sending:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._queues: dict[str, _Queue] = {}
+        self._failed: set[str] = set()
+        """Messages whose failure was told."""
 
     def add(self, message: Message) -> None:
         """Send a message once all earlier ones of its conversation are answered."""
@@ -89,6 +91,12 @@ class Sending:
                 message.outcome.set_exception(error)
         self._queues.clear()
 
+    def failed(self, frame: Frame) -> bool:
+        """Take the news that a message failed; return whether it is news: each authentication may bring it again."""
+        known = frame["messageId"] in self._failed
+        self._failed.add(frame["messageId"])
+        return not known
+
     def _pump(self, conversation_id: str, queue: _Queue) -> None:
         if not queue.messages:
             self._queues.pop(conversation_id, None)
@@ -112,6 +120,7 @@ class Sending:
             message.outcome.set_exception(refusal(answer["code"], answer["detail"]))
         else:
             client_message_id = message.data["clientMessageId"]
+            self._failed.discard(answer["messageId"])
             message.outcome.set_result(Accepted(answer["messageId"], answer["jobId"], client_message_id))
         self._pump(message.conversation_id, queue)
 

@@ -81,6 +81,10 @@ class Session:
             "joined": self.followings.joined,
             "pong": self._compare,
         }
+        self._news: dict[str, Callable[[Frame], bool]] = {
+            "left": self.followings.left,
+            "messageFailed": self.sending.failed,
+        }
 
     # --- connecting, and coming back -------------------------------------------------------------
 
@@ -206,7 +210,7 @@ class Session:
             self.followings.take(frame)
         elif kind in self._answers:
             self._answers[kind](frame)
-        elif not self.line.answer(frame) and (kind != "left" or self.followings.left(frame)):
+        elif not self.line.answer(frame) and (kind not in self._news or self._news[kind](frame)):
             self.handing.hand_over(frame)
 
     def _greeted(self, hello: Frame) -> None:

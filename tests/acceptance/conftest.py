@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from chatq.store.engine import create_engine
-from tests.parts.command import ROOT, Chatq
+from tests.parts.command import Chatq
 from tests.parts.postgres import Postgres
-from tests.parts.roles import Roles
+from tests.parts.roles import Roles, installed
 from tests.parts.valkey import Valkey
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def roles(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Roles]:
     """An API and a worker that the tests of a module share; each uses conversations of its own."""
-    path = Path(tempfile.mkdtemp(prefix="chatq-"))
-    valkey = Valkey(path).start()
     database = postgres.create_database() if request.param == "postgres" else None
-    url = postgres.url(database) if database else f"sqlite:///{path}/chatq.sqlite3"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(path),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(ROOT),
-        "CHATQ_DATA_DIR": str(path / "data"),
-    }
-    roles = Roles(Chatq(path, environment), valkey.url, url)
-    roles.start_api()
-    roles.start_worker()
-    yield roles
-    roles.close()
-    valkey.kill()
+    with installed(postgres.url(database) if database else None) as roles:
+        roles.start_api()
+        roles.start_worker()
+        yield roles
     if database:
         postgres.drop_database(database)
-    shutil.rmtree(path)
 
 
 @pytest.fixture

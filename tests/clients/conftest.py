@@ -9,16 +9,25 @@ import pytest
 
 from tests.clients.driven import COMMANDS, Driven
 from tests.parts.command import Chatq, Running
-from tests.parts.roles import Roles
+from tests.parts.roles import Roles, installed
 from tests.parts.valkey import Valkey
 from tests.parts.wire import Wire
 
 Open = Callable[..., Driven]
 
 
+@pytest.fixture(scope="module")
+def roles() -> Iterator[Roles]:
+    """An API and a worker that the tests of a module share; each uses conversations of its own."""
+    with installed() as roles:
+        roles.start_api()
+        roles.start_worker()
+        yield roles
+
+
 @pytest.fixture
 def settings() -> dict[str, str]:
-    """The API's settings, beyond where it listens and what it uses."""
+    """The settings of a test's own API, beyond where it listens and what it uses."""
     return {}
 
 
@@ -32,13 +41,13 @@ def idle_roles(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> Iterator[Roles]
 
 @pytest.fixture
 def api(idle_roles: Roles, settings: dict[str, str]) -> Running:
-    """The API."""
+    """The test's own API."""
     return idle_roles.start_api(env=settings)
 
 
 @pytest.fixture
-def roles(idle_roles: Roles, api: Running) -> Roles:
-    """The same installation with an API and a worker."""
+def own_roles(idle_roles: Roles, api: Running) -> Roles:
+    """The test's own installation with an API and a worker."""
     idle_roles.start_worker()
     return idle_roles
 

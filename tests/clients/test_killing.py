@@ -1,4 +1,4 @@
-"""Clients of all kinds in one conversation while the servers under them are killed, drained and emptied."""
+"""Clients while the servers under them are killed, drained and emptied."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import httpx
 import pytest
 
 from chatq.errors import ExitCode
+from tests.clients.conftest import Open
 from tests.clients.driven import COMMANDS, Driven
 from tests.parts.command import Running
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
+from tests.parts.wire import Wire
 
 EACH = 120
 """How many messages each client sends."""
@@ -96,6 +98,11 @@ class Crowd:
 
 
 @pytest.fixture
+def roles(own_roles: Roles) -> Roles:
+    return own_roles
+
+
+@pytest.fixture
 def crowd(roles: Roles) -> Iterator[Crowd]:
     crowd = Crowd(roles)
     yield crowd
@@ -146,3 +153,40 @@ def test_redis_is_emptied(roles: Roles, valkey: Valkey) -> None:
     finally:
         for client in clients.values():
             client.close()
+
+
+def test_sends_wait_for_redis_in_order(open_client: Open, roles: Roles, valkey: Valkey) -> None:
+    conversation = fresh()
+    client = open_client()
+    client.do("join", conversationId=conversation, since=0)
+    client.do("send", conversationId=conversation, content="before")
+    valkey.kill()
+    contents = [f"during {number}" for number in range(1, 6)]
+    sent = client.start("sendAll", conversationId=conversation, contents=contents)
+    until(lambda: roles.http.get("/readyz").status_code == 503)
+    valkey.start()
+    sent.result(60)
+    client.wait(lambda: client.contents(conversation) == ["before", *contents])
+    assert client.seqs(conversation) == [1, 2, 3, 4, 5, 6]
+
+
+def test_failure_is_told_once(open_client: Open, roles: Roles, valkey: Valkey, wire: Wire) -> None:
+    conversation = fresh()
+    client = open_client(wire.url)
+    first = client.do("send", conversationId=conversation, content="this", clientMessageId="m-1")
+    until(lambda: roles.state(first["messageId"]) == "persisted")
+    operator = valkey.client()
+    operator.delete(f"chatq:seen:{first['messageId']}")
+    operator.close()
+
+    client.do("send", conversationId=conversation, content="that", clientMessageId="m-1")
+
+    failed = client.expect("messageFailed")
+    assert (failed["clientMessageId"], failed["messageId"]) == ("m-1", first["messageId"])
+    assert "idempotency-mismatch" in failed["reason"]
+    # The server tells it again to who comes back.
+    wire.cut()
+    client.do("join", conversationId=conversation, since=0)
+    client.do("send", conversationId=conversation, content="and more")
+    client.wait(lambda: client.contents(conversation) == ["this", "and more"])
+    assert client.count("messageFailed") == 1

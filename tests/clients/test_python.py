@@ -13,7 +13,7 @@ from chatq.client import Client, ClientClosed, NoAnswer
 from chatq.client.handing import ROOM
 from chatq.errors import ExitCode, InvalidFields, TooLarge
 from tests.parts.ports import free_port
-from tests.parts.roles import Roles
+from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
 
 
@@ -29,9 +29,10 @@ def import_many(roles: Roles, conversation: str, count: int) -> None:
 
 
 def test_events_are_iterated_until_the_client_is_closed(roles: Roles) -> None:
+    conversation = fresh()
     client = Client(roles.url, user_id="alice")
-    assert client.join("c", since=0).recovered
-    accepted = client.send("c", "hello", metadata={"a": 1})
+    assert client.join(conversation, since=0).recovered
+    accepted = client.send(conversation, "hello", metadata={"a": 1})
     events = client.events()
     kinds = {"presence"}
     event = next(event for event in events if event["type"] not in kinds)
@@ -42,19 +43,20 @@ def test_events_are_iterated_until_the_client_is_closed(roles: Roles) -> None:
     assert client.state == "closed"
     client.close()
     with pytest.raises(ClientClosed):
-        client.send("c", "too late")
+        client.send(conversation, "too late")
     with pytest.raises(ClientClosed):
-        client.join("c")
+        client.join(conversation)
 
 
 def test_refusals_are_the_errors_that_the_server_names(roles: Roles) -> None:
+    conversation = fresh()
     with Client(roles.url, user_id="alice") as client:
         with pytest.raises(TooLarge, match="at most 16384"):
-            client.send("c", "x" * 20_000)
+            client.send(conversation, "x" * 20_000)
         with pytest.raises(InvalidFields, match="conversationId"):
             client.join("not allowed")
         with pytest.raises(InvalidFields, match="limit"):
-            client.history("c", limit=0)
+            client.history(conversation, limit=0)
     with pytest.raises(ValueError, match="must begin with http"):
         Client("ws://127.0.0.1")
 
@@ -94,6 +96,7 @@ def test_threads_share_a_client(roles: Roles) -> None:
 
 
 def test_function_that_fails_gets_the_next_event(roles: Roles, caplog: pytest.LogCaptureFixture) -> None:
+    conversation = fresh()
     heard: list[int] = []
 
     def hear(event: dict[str, Any]) -> None:
@@ -102,37 +105,39 @@ def test_function_that_fails_gets_the_next_event(roles: Roles, caplog: pytest.Lo
             raise RuntimeError("no more")
 
     with Client(roles.url, user_id="alice") as client:
-        client.join("c", since=0, on_event=hear)
-        client.send("c", "one")
-        client.send("c", "two")
+        client.join(conversation, since=0, on_event=hear)
+        client.send(conversation, "one")
+        client.send(conversation, "two")
         until(lambda: heard == [1, 2])
     assert "no more" in caplog.text
 
 
 def test_function_may_send_and_close(roles: Roles) -> None:
+    conversation = fresh()
     closed = threading.Event()
 
     def answer(event: dict[str, Any]) -> None:
         if event["type"] == "newMessage" and event["seq"] == 1:
-            client.send("c", "answer")
+            client.send(conversation, "answer")
         elif event["type"] == "newMessage":
             client.close()
             closed.set()
 
     client = Client(roles.url, user_id="alice", on_event=answer)
-    client.join("c", since=0)
-    client.send("c", "question")
+    client.join(conversation, since=0)
+    client.send(conversation, "question")
     assert closed.wait(20)
 
 
 def test_slow_taker_misses_nothing(roles: Roles) -> None:
+    conversation = fresh()
     count = 2 * ROOM + 500
-    import_many(roles, "c", count)
+    import_many(roles, conversation, count)
     with Client(roles.url, user_id="alice") as client:
-        client.join("c", since=0)
+        client.join(conversation, since=0)
         # More came than there is room for before anything is taken.
         client.send("other", "a question whose answer comes after all that")
-        client.send("c", "last")
+        client.send(conversation, "last")
         seqs = []
         for event in client.events():
             if event["type"] == "newMessage":

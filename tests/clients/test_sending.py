@@ -9,7 +9,6 @@ import pytest
 from tests.clients.conftest import Open
 from tests.clients.driven import Refused
 from tests.parts.roles import Roles, fresh
-from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 from tests.parts.wire import Wire
 
@@ -77,18 +76,3 @@ def test_answers_that_are_lost_cost_nothing(open_client: Open, roles: Roles, wir
         wire.cut()
     assert len({accepted["messageId"] for accepted in sent.result(60)}) == 3
     client.wait(lambda: client.contents(conversation) == contents)
-
-
-def test_sends_wait_for_redis_in_order(open_client: Open, roles: Roles, valkey: Valkey) -> None:
-    conversation = fresh()
-    client = open_client()
-    client.do("join", conversationId=conversation, since=0)
-    client.do("send", conversationId=conversation, content="before")
-    valkey.kill()
-    contents = [f"during {number}" for number in range(1, 6)]
-    sent = client.start("sendAll", conversationId=conversation, contents=contents)
-    until(lambda: roles.http.get("/readyz").status_code == 503)
-    valkey.start()
-    sent.result(60)
-    client.wait(lambda: client.contents(conversation) == ["before", *contents])
-    assert client.seqs(conversation) == [1, 2, 3, 4, 5, 6]

@@ -22,6 +22,11 @@ def settings() -> dict[str, str]:
     return {"CHATQ_JWT_SECRET": SECRET}
 
 
+@pytest.fixture
+def roles(own_roles: Roles) -> Roles:
+    return own_roles
+
+
 def token(seconds: float, user: str = "alice", secret: str = SECRET) -> str:
     return jwt.encode({"sub": user, "exp": int(time.time() + seconds)}, secret, "HS256")
 

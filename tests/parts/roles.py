@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
 from tests.parts.client import Client
-from tests.parts.command import Chatq, Running
+from tests.parts.command import ROOT, Chatq, Running
 from tests.parts.ports import free_port
+from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 
 
@@ -81,6 +86,25 @@ class Roles:
         assert answer.status_code == 200, answer.text
         page: dict[str, Any] = answer.json()
         return page
+
+
+@contextmanager
+def installed(database_url: str | None = None) -> Iterator[Roles]:
+    """Yield an installation with a Redis of its own, on SQLite unless told otherwise, of which nothing runs yet."""
+    path = Path(tempfile.mkdtemp(prefix="chatq-"))
+    valkey = Valkey(path).start()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(path),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),
+        "CHATQ_DATA_DIR": str(path / "data"),
+    }
+    roles = Roles(Chatq(path, environment), valkey.url, database_url or f"sqlite:///{path}/chatq.sqlite3")
+    yield roles
+    roles.close()
+    valkey.kill()
+    shutil.rmtree(path)
 
 
 def fresh() -> str:

@@ -92,6 +92,7 @@ export class Chatq {
   /** @type {Map<string, Queue>} */ #queues = new Map();
   /** @type {Map<string, { status: string, told: number }>} Statuses that the server may not know, by message. */
   #statuses = new Map();
+  /** @type {Set<string>} Messages whose failure was told. */ #failures = new Set();
   /** @type {() => string | Promise<string> | undefined} */ #getToken;
   /** @type {string | undefined} */ #token;
   #renewable;
@@ -332,6 +333,7 @@ export class Chatq {
     else if (NUMBERED.has(frame.type)) this.#follow(frame);
     else if (frame.type === "joined") this.#joined(frame);
     else if (frame.type === "left") this.#left(frame);
+    else if (frame.type === "messageFailed") this.#failed(frame);
     else if (frame.type === "pong") this.#compare(frame.seqs);
     else if (frame.type === "authenticated") this.#authenticated(frame.userId);
     else if (frame.type === "hello") this.#greeted(frame);
@@ -502,6 +504,7 @@ export class Chatq {
       queue.messages.shift();
       queue.attempt = 0;
       const { messageId, jobId } = answer;
+      this.#failures.delete(messageId);
       if (answer.type === "error") message.reject(error);
       else message.resolve({ messageId, jobId, clientMessageId: message.data.clientMessageId });
       this.#pump(conversationId, queue);
@@ -511,6 +514,13 @@ export class Chatq {
       this.#tellRetry(conversationId, new ChatqError("no-answer", "The server has not answered yet."));
       this.#pump(conversationId, queue);
     });
+  }
+
+  /** The server may tell a failure again with each authentication. */
+  #failed(frame) {
+    if (this.#failures.has(frame.messageId)) return;
+    this.#failures.add(frame.messageId);
+    this.#emit("messageFailed", frame);
   }
 
   /** Tell the server the statuses that it was not told over this connection. */
