@@ -151,7 +151,7 @@ class Client:
         """
         numbers = {"before": before, "after": after, "limit": limit}
         try:
-            return history.read(self._url, self._headers(self._session.token), conversation_id, numbers)
+            return history.read(self._url, self._headers(self._session.tokens.current), conversation_id, numbers)
         except NotAuthenticated:
             return history.read(self._url, self._headers(None), conversation_id, numbers)
 

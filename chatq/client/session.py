@@ -18,7 +18,7 @@ from chatq.client.line import Line
 from chatq.client.loop import Loop, Timer, backoff
 from chatq.client.sending import Message, Sending
 from chatq.client.statuses import Statuses
-from chatq.client.tokens import expiry
+from chatq.client.tokens import Tokens
 from chatq.errors import ChatqError, NotAuthenticated
 
 State = Literal["connecting", "online", "offline", "closed"]
@@ -28,8 +28,6 @@ STEADY_SECONDS = 10.0
 """A connection that lasted for this long was a good one: the next failure is the first again."""
 PATIENCE_SECONDS = 30.0
 """How long to stay away at least where one was too fast."""
-RENEWAL_SECONDS = 30.0
-"""How long before its end a token is replaced."""
 TYPING_SECONDS = 3.0
 """How often those who write say so at most."""
 
@@ -51,16 +49,14 @@ class Session:
         """Take a function that returns a token, and whether it may return another one next time."""
         self.state: State = "connecting"
         self.user_id = user_id
-        self.token: str | None = None
         self.loop = Loop()
+        self.tokens = Tokens(self.loop, get_token, renewable)
         self.line = Line(self.loop)
         self.followings = Followings(self.line, handing.hand_over)
         self.sending = Sending(self.line)
         self.statuses = Statuses(self.line, handing.hand_over)
         self.handing = handing
         self._url = url
-        self._get_token = get_token
-        self._renewable = renewable
         self._connection: Connection | None = None
         self.closing: threading.Thread | None = None
         """What ends the last connection."""
@@ -102,7 +98,7 @@ class Session:
         """Open a connection."""
         if self.state != "closed":
             self.state = "connecting"
-            self._connection = Connection(self._url, self._get_token, self)
+            self._connection = Connection(self._url, self.tokens.get, self)
 
     def opened(self, connection: Connection, token: str | None) -> None:
         """Learn in the connection's thread that it is open."""
@@ -161,7 +157,7 @@ class Session:
         if connection is not self._connection:
             connection.close()
             return
-        self.token = token
+        self.tokens.current = token
         self.line.connect(connection)
         self._time("greeting", GREETING_SECONDS, lambda: self._lost(ABNORMAL, "no greeting"))
 
@@ -173,7 +169,7 @@ class Session:
         pause = backoff(self._attempt)
         self._attempt += 1
         # 44xx: not to come back unchanged. A new token is a change, and so is some patience.
-        if code == _UNAUTHENTICATED and self._renewable and not self._denied:
+        if code == _UNAUTHENTICATED and self.tokens.renewable and not self._denied:
             self._denied = True
         elif code == _TOO_FAST:
             pause = PATIENCE_SECONDS * random.uniform(1, 3)  # noqa: S311  # spreads load, guards nothing
@@ -190,6 +186,7 @@ class Session:
             self._connection = None
         for timer in self._timers.values():
             timer.cancel()
+        self.tokens.stop()
         self.line.cut()
         self.followings.cut()
         self.sending.cut()
@@ -218,10 +215,10 @@ class Session:
         self._beat = hello["heartbeatSeconds"]
         self._heard = True
         self._time("ping", random.uniform(0, self._beat), self._ping)  # noqa: S311  # spreads load
-        if hello["authRequired"] and self.token is None:
+        if hello["authRequired"] and self.tokens.current is None:
             self.end(NotAuthenticated("This server wants a token."))
         elif hello["authRequired"]:
-            self._authenticate(token=self.token)
+            self._authenticate(token=self.tokens.current)
         elif self.user_id is not None:
             self._authenticate(userId=self.user_id)
         else:
@@ -247,7 +244,7 @@ class Session:
         if self.user_id is None:
             self.user_id = frame.get("userId")
         self._denied = False
-        self._schedule_renewal()
+        self.tokens.watch(lambda token: self._authenticate(token=token))
         if self.state == "online":
             return
         self.state = "online"
@@ -260,32 +257,6 @@ class Session:
     def _compare(self, pong: Frame) -> None:
         self.statuses.read_up_to(self._ping_ref)
         self.followings.compare(pong["seqs"], self._ping_ref)
-
-    # --- tokens ----------------------------------------------------------------------------------
-
-    def _schedule_renewal(self) -> None:
-        expires = expiry(self.token) if self._renewable and self.token is not None else None
-        if expires is not None and (left := expires - time.time()) > 0:
-            self._time("renewal", left - min(RENEWAL_SECONDS, left / 5), self._renew)
-
-    def _renew(self) -> None:
-        connection = self._connection
-
-        def fetch() -> None:
-            try:
-                token = self._get_token() if self._get_token is not None else None
-            except Exception:
-                # Once the old one has expired, the server ends the connection, and another one begins with a new token.
-                log.exception("there is no new token")
-            else:
-                self.loop.post(lambda: self._replace(token) if connection is self._connection else None)
-
-        threading.Thread(target=fetch, name="chatq-token", daemon=True).start()
-
-    def _replace(self, token: str | None) -> None:
-        if token != self.token:
-            self.token = token
-            self._authenticate(token=token)
 
     # --- heartbeats ------------------------------------------------------------------------------
 
