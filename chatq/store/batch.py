@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -27,7 +27,7 @@ from chatq.store.loading import load
 from chatq.store.reads import ping
 from chatq.store.receipts import find_superseded
 from chatq.store.saving import failures_write, save
-from chatq.store.work import Before, Conversation, Outcome, Row, Work
+from chatq.store.work import Before, Conversation, Outcome, Published, Row, Work
 
 FindWaiting = Callable[[set[str]], set[str]]
 """Given ids of messages, returns those that wait to be stored."""
@@ -129,11 +129,13 @@ class _Transaction:
     """What remains to be written with the commit."""
 
     def apply(self, works: Sequence[Work], *, thorough: bool = False) -> list[Outcome]:
-        ledger = Ledger(timestamp(), self.before)
+        # What is loaded takes the place of events that were read before, and is changed even if it is rolled back then.
+        applied = {job_id: Published(event.row) for job_id, event in self.before.applied.items()}
+        ledger = Ledger(timestamp(), replace(self.before, applied=applied))
         if not thorough:
             ledger.conversations = self.locked
         load(self.connection, ledger, works, thorough=thorough)
-        ledger.superseded = find_superseded(works, ledger.messages)
+        ledger.superseded = find_superseded(works, ledger)
         outcomes = [ledger.apply(work) for work in works]
         failed = (outcome.failure is not None or outcome.missing for outcome in outcomes)
         self.writes += save(

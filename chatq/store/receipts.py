@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from chatq.domain.jobs import UpdateMessageStatus
 from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.domain.receipts import Mark, find_covering
-from chatq.store.work import Stored, Work
+from chatq.store.ledger import Ledger
+from chatq.store.work import Work
 
 
-def find_superseded(works: Sequence[Work], stored: Mapping[str, Stored]) -> set[str]:
+def find_superseded(works: Sequence[Work], ledger: Ledger) -> set[str]:
     """Return the ids of jobs of which nothing would be seen once the batch is done but one event more.
 
-    Only marks on messages that were ``stored`` before the batch count: nothing in the batch can make these fail. Done
-    once more by itself, a superseded job finds that its mark was passed.
+    Only marks on messages that were stored before the batch count, and that were not tried before: nothing in the batch
+    can make these fail. Done once more by itself, a superseded job finds that its mark was passed.
     """
     job_ids: list[str] = []
     marks: list[Mark] = []
     for work in works:
-        job, message = work.job, stored.get(work.message_id)
+        if ledger.before.knows(work):
+            continue
+        job, message = work.job, ledger.messages.get(work.message_id)
         if isinstance(job, UpdateMessageStatus) and message is not None and not work.expired:
             who = (message.message.conversation_id, job.user_id or DEVELOPMENT_USER, job.joins)
             job_ids.append(work.job_id)

@@ -80,6 +80,10 @@ class Before:
     failures: bool = True
     """Whether there may be failures, of whichever jobs, that are not resolved."""
 
+    def knows(self, work: Work) -> bool:
+        """Tell whether it is known already what became of a job."""
+        return work.job_id in self.applied or work.job_id in self.failed or work.job_id in self.settled
+
 
 @dataclass(slots=True)
 class Conversation:
