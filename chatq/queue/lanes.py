@@ -44,12 +44,19 @@ class Claim(NamedTuple):
     failed_before: bool
     """Whether it failed, and somebody queued it again."""
 
+    @property
+    def tried_before(self) -> bool:
+        """Whether jobs that were accepted before this attempt may wait for it."""
+        return self.attempts > 0 or self.failed_before
+
 
 @dataclass(slots=True)
 class Held:
     """A lane that this worker holds, with the jobs that it claimed."""
 
     lane: int
+    token: str
+    """Of this very hold: what is sent for it, and arrives after the lane was taken anew, changes nothing."""
     epoch: int | None
     """The lane's epoch in the database; None: it must be taken over there first."""
     claims: list[Claim]
@@ -95,6 +102,7 @@ class Lanes:
         self._worker = worker_name
         self._worker_key = f"{keys.RQ}:worker:{worker_name}"
         self._token = uuid4().hex
+        """What all tokens of this worker begin with."""
         self._reader = ThreadPoolExecutor(1, "lanes")
         """Reads what was claimed ahead, while the worker waits for the database."""
         self.unrouted = 0
@@ -102,6 +110,7 @@ class Lanes:
 
     def take(self, batch: int = BATCH) -> Held | None:
         """Take a free lane that has work and claim its first jobs, or return None."""
+        token = f"{self._token}:{uuid4().hex}"
         answer = run(
             self._client,
             "take",
@@ -113,16 +122,20 @@ class Lanes:
                 keys.BEHIND,
                 self._worker_key,
             ],
-            self._common(batch),
+            [*self._common(token, batch), self._token],
         )
         lane, epoch, jobs, self.unrouted = answer
         if lane < 0:
             return None
-        return Held(lane, int(epoch) if epoch else None, _claims(jobs), time.monotonic())
+        return Held(lane, token, int(epoch) if epoch else None, _claims(jobs), time.monotonic())
 
     def claim_ahead(self, held: Held, batch: int = BATCH) -> None:
-        """Ask for the jobs after those in hand, if that was not done yet, and do not wait for the answer."""
-        if held.ahead is None:
+        """Ask for the jobs after those in hand, if that was not done yet, and do not wait for the answer.
+
+        Nothing is asked for if one of those in hand was tried before: of those that wait for it, and are done next,
+        some may be in hand themselves.
+        """
+        if held.ahead is None and not _tried_before(held.claims):
             asked = Pipeline(self._client, ["claim"], [self._claim_more(held, batch, len(held.claims))])
             held.ahead = self._reader.submit(_claimed, asked)
 
@@ -143,7 +156,7 @@ class Lanes:
         """
         following = self.settle(held)
         name = keys.lane_name(held.lane)
-        arguments: list[Argument] = [self._token, timestamp(), f"{finish.seconds:.6f}", uuid4().hex]
+        arguments: list[Argument] = [held.token, timestamp(), f"{finish.seconds:.6f}", uuid4().hex]
         arguments += [len(finish.done), *finish.done]
         for ended in finish.ended:
             extra = ended.attempts if ended.fate == "retry" else ended.message_id
@@ -170,7 +183,7 @@ class Lanes:
             arguments,
         )
         published: list[Command] = [("PUBLISH", channel, payload) for channel, payload in finish.publish]
-        claimed = self._claim_more(held, batch, len(following))
+        claimed = self._claim_more(held, 0 if _tried_before(following) else batch, len(following))
         asked = Pipeline(self._client, ["finish", "claim"], [*published, finished, claimed])
         if following:
             held.claims, held.ahead = following, self._reader.submit(_claimed, asked)
@@ -181,7 +194,7 @@ class Lanes:
 
     def hold(self, held: Held, *, epoch: int | None = None) -> bool:
         """Renew the lease, and record the epoch if one is given; False if the lane is another worker's."""
-        arguments: list[Argument] = [self._token, LEASE_MS, "" if epoch is None else epoch]
+        arguments: list[Argument] = [held.token, LEASE_MS, "" if epoch is None else epoch]
         kept = run(self._client, "hold", [keys.lease(held.lane), keys.epoch(held.lane)], arguments)
         if epoch is not None:
             held.epoch = epoch
@@ -190,7 +203,7 @@ class Lanes:
     def give_back(self, held: Held) -> None:
         """Put the claimed jobs back at the head of their lane, in order, and let the lane go."""
         self.settle(held)
-        run(self._client, "give_back", [], [self._token, keys.RQ, keys.CHATQ, held.lane])
+        run(self._client, "give_back", [], [held.token, keys.RQ, keys.CHATQ, held.lane])
         held.claims, held.ahead = [], None
 
     def wait(self, client: redis.Redis, seconds: float) -> None:
@@ -199,13 +212,13 @@ class Lanes:
 
     def _claim_more(self, held: Held, batch: int, in_hand: int) -> Command:
         turn_over = time.monotonic() - held.since > TURN_SECONDS
-        arguments = [*self._common(batch), held.lane, int(turn_over), in_hand]
+        arguments = [*self._common(held.token, batch), held.lane, int(turn_over), in_hand]
         return evalsha("claim", [keys.DOORBELL, f"{keys.RQ}:suspended", self._worker_key, keys.BEHIND], arguments)
 
-    def _common(self, batch: int) -> list[Argument]:
+    def _common(self, token: str, batch: int) -> list[Argument]:
         now = time.time()
         return [
-            self._token,
+            token,
             LEASE_MS,
             batch,
             self.count,
@@ -215,6 +228,10 @@ class Lanes:
             timestamp(now),
             self._worker,
         ]
+
+
+def _tried_before(claims: list[Claim]) -> bool:
+    return any(claim.tried_before for claim in claims)
 
 
 def _claimed(asked: Pipeline) -> list[Claim]:

@@ -65,6 +65,9 @@ class Batch:
             for event in outcome.published:
                 together.setdefault(event.conversation_id, []).append(event.payload)
             self._end(work, outcome)
+        # Some were put aside before the others were applied; those that wait behind the same message keep their order.
+        place = {claim.job_id: at for at, claim in enumerate(self._held.claims)}
+        self._finish.ended.sort(key=lambda ended: place[ended.job_id])
         # One line a frame: a conversation's events of one batch travel together, in order.
         self._finish.publish[:0] = [
             (keys.conversation_channel(conversation), "\n".join(payloads).encode())
@@ -96,7 +99,7 @@ class Batch:
             # Others may wait behind this message already, and go first.
             self._wait_behind(work)
         else:
-            if isinstance(job, SendMessage) and claim.attempts:
+            if isinstance(job, SendMessage) and claim.tried_before:
                 self._retried.add(message_id)
             self._attempts[claim.job_id] = claim.attempts
             self._works.append(work)

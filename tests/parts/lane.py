@@ -18,9 +18,9 @@ def services(redis_url: str, lanes: int = 1, database_url: str | None = None) ->
     return build(load({}, environment))
 
 
-def message(text: str, conversation: str = "general", lanes: int = 1) -> QueuedJob:
+def message(text: str, conversation: str = "general", lanes: int = 1, *, client_id: str | None = None) -> QueuedJob:
     """Return a prepared ``sendMessage`` with the content ``text``."""
-    data = MessageData(sender_id="alice", content=text)
+    data = MessageData(sender_id="alice", content=text, client_message_id=client_id)
     return prepare(SendMessage(conversation_id=conversation, message_data=data), lanes)
 
 

@@ -102,6 +102,8 @@ class LaneMachine(RuleBasedStateMachine):
         self.over: set[str] = set()
         self.expired: set[str] = set()
         self.canceled: set[str] = set()
+        self.tried: set[str] = set()
+        """Jobs that were retried, or failed and were queued again."""
         self.first = 0
         self.suspended = False
         self.number = 0
@@ -135,6 +137,7 @@ class LaneMachine(RuleBasedStateMachine):
         if resting:
             self.canceled.discard(job.job_id)
             self.expired.discard(job.job_id)
+            self.tried.add(job.job_id)
             if job.job_id in lane.failed:
                 lane.failed.remove(job.job_id)
             lane.queue.append(job.job_id)
@@ -220,6 +223,8 @@ class LaneMachine(RuleBasedStateMachine):
                 self.held[worker] = None
             return
         self._end(lane, finish)
+        # For a message that was tried before, some may wait that come before all that is claimed later.
+        batch = 0 if self.tried & set(ahead) else batch
         assert claimed == self._claim_more(lane, batch, turn_over=turn_over, in_hand=bool(ahead))
         if not held.claims:
             lane.holder = None
@@ -235,7 +240,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.workers[worker].claim_ahead(held, batch)
         claimed = [claim.job_id for claim in self.workers[worker].settle(held)]
         lane = self.model[held.lane]
-        if lane.holder != worker:
+        if lane.holder != worker or self.tried & set(ids(held)):
             assert claimed == []
         else:
             assert claimed == self._claim_more(lane, batch, turn_over=False, in_hand=True)
@@ -317,6 +322,7 @@ class LaneMachine(RuleBasedStateMachine):
         choice = sorted(id_ for lane in self.model for id_ in lane.failed)
         id_ = data.draw(st.sampled_from(choice))
         self._rq_job(id_).requeue()
+        self.tried.add(id_)
         lane = self.model[self.jobs[id_].lane]
         lane.failed.remove(id_)
         lane.queue.append(id_)
@@ -422,6 +428,7 @@ class LaneMachine(RuleBasedStateMachine):
                 over.append(ended.job_id)
             elif ended.fate == "retry":
                 lane.scheduled.append(ended.job_id)
+                self.tried.add(ended.job_id)
             else:
                 lane.behind.setdefault(ended.message_id, []).append(ended.job_id)
         for id_ in [*finish.done, *(ended.job_id for ended in finish.ended)]:

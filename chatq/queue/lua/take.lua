@@ -2,9 +2,9 @@
 --
 -- KEYS  1 doorbell    2 where the search begins    3 RQ's suspension    4 RQ's list of unrouted messages
 --       5 the messages that jobs wait behind    6 the worker's RQ hash
--- ARGV  1 token of the worker    2 lease in ms    3 how many jobs at most    4 number of lanes
+-- ARGV  1 token    2 lease in ms    3 how many jobs at most    4 number of lanes
 --       5 RQ's prefix    6 chatq's prefix    7 now, seconds since the epoch    8 now, RFC 3339
---       9 worker's name
+--       9 worker's name    10 what all tokens of this worker begin with
 -- Returns {lane, epoch, jobs, unrouted}: lane is -1 if there is nothing to take; epoch is '' if the lane
 -- must be taken over in the database first; jobs as `claim` gives them; unrouted is how many jobs wait to
 -- be moved to their lanes.
@@ -12,7 +12,8 @@
 --@include claiming
 --@include behind
 
-local token, lease, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local token, own = ARGV[1], ARGV[10]
+local lease, most = ARGV[2], tonumber(ARGV[3])
 local lanes, now = tonumber(ARGV[4]), tonumber(ARGV[7])
 release_scheduled(ARGV[5] .. ':scheduled:messages', KEYS[4], ARGV[5] .. ':job:', now)
 local unrouted = redis.call('LLEN', KEYS[4])
@@ -37,7 +38,7 @@ for step = 0, lanes - 1 do
   release_due(lane, now)
   local holder = redis.call('GET', lane.lease)
   -- A lease of its own is one that the worker lost sight of while Redis was away.
-  if not holder or holder == token then
+  if not holder or string.sub(holder, 1, #own) == own then
     if redis.call('LLEN', lane.queue) > 0 or redis.call('LLEN', lane.claims) > 0 then
       if taken then
         others = true
