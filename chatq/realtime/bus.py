@@ -61,10 +61,12 @@ class Bus:
         self._urgent = urgent
         self._wanted: dict[str, Event] = {}
         """Channels, each with an event that is set once Redis has confirmed it or is known to be away."""
-        self._unsaid: dict[str, None] = {}
-        """Wanted channels of which Redis was not told yet."""
+        self._unsaid: dict[str, str] = {}
+        """Channels of which Redis is still to be told, each with the command."""
+        self._sayer: gevent.Greenlet | None = None
+        """Tells it; there only while there is something to tell."""
         self._asked: Counter[str] = Counter()
-        """Subscriptions on the present connection that are not confirmed yet."""
+        """Subscriptions that are not confirmed yet on the present connection."""
         self._connection: Any = None
         self._away = False
         self._sending = RLock()
@@ -81,18 +83,23 @@ class Bus:
         settled = self._wanted.get(channel)
         if settled is None:
             settled = self._wanted[channel] = Event()
-            self._unsaid[channel] = None
-            if len(self._unsaid) == 1:
-                # With what others, who are about to run, want too.
-                gevent.spawn(self._subscribe_unsaid)
+            if self._unsaid.pop(channel, None) is None:
+                self._asked[channel] += 1
+                self._say(channel, "SUBSCRIBE")
+            elif channel not in self._asked:
+                # Redis was not told yet that it was wanted no more: it is subscribed to.
+                settled.set()
         if not self._away:
             settled.wait(SETTLE_SECONDS)
 
     def unsubscribe(self, channel: str) -> None:
         """Want a channel no more."""
-        if self._wanted.pop(channel, None) is not None:
-            self._unsaid.pop(channel, None)
-            self._send("UNSUBSCRIBE", channel)
+        if self._wanted.pop(channel, None) is None:
+            return
+        if self._unsaid.pop(channel, None) is None:
+            self._say(channel, "UNSUBSCRIBE")
+        else:
+            self._confirm(channel)
 
     @property
     def channels(self) -> int:
@@ -119,12 +126,11 @@ class Bus:
     def _connect(self) -> None:
         with gevent.Timeout(CONNECT_SECONDS, redis.TimeoutError("no answer to a new connection")):
             connection = self._client.connection_pool.get_connection()
-        self._asked.clear()
+        channels = list(self._wanted)
+        self._asked = Counter(channels)
         self._unsaid.clear()
         self._connection = connection
-        channels = list(self._wanted)
-        for at in range(0, len(channels), _CHANNELS_AT_ONCE):
-            self._subscribe(channels[at : at + _CHANNELS_AT_ONCE])
+        self._send_in_parts("SUBSCRIBE", channels)
         if self._away:
             log.info("the bus is connected again", channels=len(channels))
         self._away = False
@@ -169,11 +175,7 @@ class Bus:
         if kind == b"message" and isinstance(payload, bytes):
             arrived.setdefault(name, []).append(payload)
         elif kind == b"subscribe":
-            self._asked[name] -= 1
-            if self._asked[name] <= 0:
-                del self._asked[name]
-                if (settled := self._wanted.get(name)) is not None:
-                    settled.set()
+            self._confirm(name)
 
     def _hand_over(self, arrived: dict[str, list[bytes]]) -> None:
         # Whoever was removed from a conversation is not to see what came after that.
@@ -185,16 +187,36 @@ class Bus:
                 log.exception("what came over the bus could not be delivered", channel=name)
             # A burst is not to keep everything else in this process waiting.
             gevent.sleep(0)
+        if not arrived:
+            gevent.sleep(0)
 
-    def _subscribe_unsaid(self) -> None:
-        channels = list(self._unsaid)
-        self._unsaid.clear()
-        self._subscribe(channels)
+    def _confirm(self, channel: str) -> None:
+        self._asked[channel] -= 1
+        if self._asked[channel] <= 0:
+            del self._asked[channel]
+            if (settled := self._wanted.get(channel)) is not None:
+                settled.set()
 
-    def _subscribe(self, channels: Sequence[str]) -> None:
-        if channels and self._connection is not None:
-            self._asked.update(channels)
-            self._send("SUBSCRIBE", *channels)
+    def _say(self, channel: str, command: str) -> None:
+        self._unsaid[channel] = command
+        if self._sayer is None:
+            # With what others, who are about to run, want or want no more.
+            self._sayer = gevent.spawn(self._say_all)
+
+    def _say_all(self) -> None:
+        try:
+            while self._unsaid:
+                unsaid, self._unsaid = self._unsaid, {}
+                self._send_in_parts("SUBSCRIBE", [name for name, said in unsaid.items() if said == "SUBSCRIBE"])
+                # What is wanted again by now is not to be lost to a new connection, which has subscribed to it.
+                unwanted = [name for name, said in unsaid.items() if said == "UNSUBSCRIBE" and name not in self._wanted]
+                self._send_in_parts("UNSUBSCRIBE", unwanted)
+        finally:
+            self._sayer = None
+
+    def _send_in_parts(self, command: str, channels: Sequence[str]) -> None:
+        for at in range(0, len(channels), _CHANNELS_AT_ONCE):
+            self._send(command, *channels[at : at + _CHANNELS_AT_ONCE])
 
     def _send(self, *command: str) -> None:
         connection = self._connection
