@@ -269,6 +269,23 @@ class UnknownType(RequestRefused):
     code = "unknown-type"
 
 
+class RateLimited(RequestRefused):
+    """The user has done too much of this in too short a time."""
+
+    status = 429
+    code = "rate-limited"
+
+    def __init__(
+        self, detail: str | None = None, retry_after: int = 1, *, quota: int = 0, window_seconds: int = 0
+    ) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        """Seconds after which it is worth to try again."""
+        self.quota = quota
+        """How much is allowed in ``window_seconds``, for whoever has a way to say so; 0 if nobody has."""
+        self.window_seconds = window_seconds
+
+
 class NotReady(ChatqError):
     """The server cannot work at present, because something that it needs does not answer."""
 

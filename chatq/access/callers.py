@@ -50,3 +50,7 @@ class Caller:
         if self.user_id not in {None, named} and (self.on_behalf or not self.service):
             raise Forbidden(f"You are {self.user_id!r} and may not act as {named!r}.")
         return named
+
+    def counting_as(self, user_id: str) -> str:
+        """Return whose limit it counts against what the caller does as ``user_id``; '' for a service's: nobody's."""
+        return "" if self.service else user_id

@@ -39,7 +39,7 @@ class Services:
             RedisError: Redis does not answer, or cannot give the durability.
         """
         pressure = Pressure(self.settings.lanes, self.settings.max_queue_depth)
-        return Edge(connect(self.redis_url), self.durability, pressure)
+        return Edge(connect(self.redis_url), self.durability, pressure, self.settings.rate_limit)
 
     def tokens(self) -> Tokens | None:
         """Return what checks tokens; None in development mode."""

@@ -46,13 +46,17 @@ class QueuedJob(NamedTuple):
     """Hash of the content, by which a client id used for other content is recognised; '' without one."""
     created_at: str
     description: str
+    user: str = ""
+    """Whose limit it counts against; '' for nobody's."""
 
 
-def prepare(job: MessageJob, lanes: int, *, now: str | None = None, client_id: str | None = None) -> QueuedJob:
+def prepare(
+    job: MessageJob, lanes: int, *, now: str | None = None, client_id: str | None = None, user: str = ""
+) -> QueuedJob:
     """Return ``job`` with its ids, its lane and its encoded data.
 
     A ``sendMessage`` must have its ``senderId``. ``client_id`` identifies a job about a message to whoever
-    repeats it (an ``Idempotency-Key``).
+    repeats it (an ``Idempotency-Key``); ``user`` is whose limit it counts against, if anybody's.
     """
     if isinstance(job, SendMessage):
         data = job.message_data
@@ -78,6 +82,7 @@ def prepare(job: MessageJob, lanes: int, *, now: str | None = None, client_id: s
         digest=digest,
         created_at=now or timestamp(),
         description=NAMES[type(job)],
+        user=user,
     )
 
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import redis
 
-from chatq.errors import ChatqError, DurabilityUnknown, IdempotencyMismatch
+from chatq.domain.rate import Rate, Usage
+from chatq.errors import ChatqError, DurabilityUnknown, IdempotencyMismatch, RateLimited
 from chatq.queue import keys
 from chatq.queue.codec import QueuedJob
 from chatq.queue.connection import translated
@@ -26,7 +27,7 @@ REMEMBERED_SECONDS = 24 * 3600
 """How long a client id used for other content is recognised."""
 SCRIPT_JOBS = 250
 """How many jobs one script accepts: calling it costs as much as ten jobs, but nobody else is served meanwhile."""
-_QUEUED, _REPEAT, _MISMATCH = 0, 1, 2
+_QUEUED, _REPEAT, _MISMATCH, _TOO_MANY = 0, 1, 2, 3
 
 
 class Accepted(NamedTuple):
@@ -36,6 +37,8 @@ class Accepted(NamedTuple):
     job_id: str
     repeat: bool
     """True if the same job had been accepted before, so that nothing was queued."""
+    usage: Usage | None = None
+    """What its user has used up of the limit; None if there is none, or it did not count."""
 
 
 class _Waiting:
@@ -65,17 +68,24 @@ class Edge:
     May be used by many threads or greenlets at once.
     """
 
-    def __init__(self, client: redis.Redis, durability: Durability, pressure: Pressure) -> None:
+    def __init__(
+        self, client: redis.Redis, durability: Durability, pressure: Pressure, rate: Rate | None = None
+    ) -> None:
         """Take a client that is used for nothing else: its connection orders what is accepted.
+
+        ``rate`` is how much each user may send; None for as much as they like.
 
         Raises:
             RedisUnfit: the server cannot give the durability.
             RedisUnavailable: the server does not answer.
         """
         self._client = client
-        preload(client, ["enqueue"])
+        self._script = "enqueue" if rate is None else "enqueue_limited"
+        preload(client, [self._script])
         self._confirm = find_confirmation(client, durability)
         self._pressure = pressure
+        self._rate = rate
+        self._limit: list[Argument] = [] if rate is None else [keys.SENT, rate.share, rate.whole]
         self._lock = threading.Lock()
         """Held for a moment only, never while Redis is waited for."""
         self._waiting: list[_Waiting] = []
@@ -87,6 +97,7 @@ class Edge:
 
         Raises:
             IdempotencyMismatch: its client id was used for other content.
+            RateLimited: its user has sent too many of late.
             RedisError: it could not be accepted, or it is unknown whether it was.
         """
         outcome = self.submit_many([job])[0]
@@ -148,7 +159,7 @@ class Edge:
             return
         at = 0
         for waiting in together:
-            waiting.outcome = [_outcome(job, answers[at + i]) for i, job in enumerate(waiting.jobs)]
+            waiting.outcome = [self._outcome(job, answers[at + i]) for i, job in enumerate(waiting.jobs)]
             waiting.done = True
             at += len(waiting.jobs)
 
@@ -156,10 +167,10 @@ class Edge:
         if self._pressure.due:
             self._measure()
         self._pressure.check(len(jobs))
-        commands = [_command(jobs[at : at + SCRIPT_JOBS]) for at in range(0, len(jobs), SCRIPT_JOBS)]
+        commands = [self._command(jobs[at : at + SCRIPT_JOBS]) for at in range(0, len(jobs), SCRIPT_JOBS)]
         if self._confirm:
             commands.append(self._confirm)
-        answers = run_pipeline(self._client, ["enqueue"], commands)
+        answers = run_pipeline(self._client, [self._script], commands)
         if self._confirm:
             check_confirmed(self._confirm, answers.pop())
         return list(chain.from_iterable(answers))
@@ -167,16 +178,31 @@ class Edge:
     def _measure(self) -> None:
         self._pressure.update(run_pipeline(self._client, ["pressure"], self._pressure.commands()))
 
+    def _command(self, jobs: Sequence[QueuedJob]) -> Command:
+        arguments: list[Argument] = [keys.RQ, keys.SEEN, REMEMBERED_SECONDS, *self._limit]
+        for job in jobs:
+            lane = keys.lane_name(job.lane)
+            arguments += (job.job_id, job.digest, job.data, lane, job.created_at, job.description)
+            if self._rate is not None:
+                arguments.append(job.user)
+        return evalsha(self._script, [keys.DOORBELL, keys.QUEUES], arguments)
 
-def _command(jobs: Sequence[QueuedJob]) -> Command:
-    arguments: list[Argument] = [keys.RQ, keys.SEEN, REMEMBERED_SECONDS]
-    for job in jobs:
-        lane = keys.lane_name(job.lane)
-        arguments += (job.job_id, job.digest, job.data, lane, job.created_at, job.description)
-    return evalsha("enqueue", [keys.DOORBELL, keys.QUEUES], arguments)
+    def _outcome(self, job: QueuedJob, answer: int) -> Accepted | ChatqError:
+        if self._rate is not None and answer > _TOO_MANY:
+            usage = Usage(self._rate, answer // 4)
+            if answer % 4 == _TOO_MANY:
+                return _refusal(usage)
+            return Accepted(job.message_id, job.job_id, False, usage)
+        if answer == _MISMATCH:
+            return IdempotencyMismatch()
+        return Accepted(job.message_id, job.job_id, answer == _REPEAT)
 
 
-def _outcome(job: QueuedJob, answer: int) -> Accepted | ChatqError:
-    if answer == _MISMATCH:
-        return IdempotencyMismatch()
-    return Accepted(job.message_id, job.job_id, answer == _REPEAT)
+def _refusal(usage: Usage) -> RateLimited:
+    rate = usage.rate
+    return RateLimited(
+        f"At most {rate.count} messages every {rate.seconds:g} seconds may be sent (CHATQ_RATE_LIMIT).",
+        usage.wait_seconds,
+        quota=rate.count,
+        window_seconds=int(rate.seconds),
+    )

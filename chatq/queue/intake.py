@@ -20,18 +20,23 @@ class Intake:
         self._edge: Edge | None = None
         self._opening = Lock()
 
-    def prepare(self, job: MessageJob, client_id: str | None = None) -> QueuedJob:
-        """Return a job as it is queued; ``client_id`` is the id under which a job about a message may be repeated."""
-        return prepare(job, self._lanes, client_id=client_id)
+    def prepare(self, job: MessageJob, client_id: str | None = None, *, user: str = "") -> QueuedJob:
+        """Return a job as it is queued.
 
-    def accept(self, job: MessageJob, client_id: str | None = None) -> Accepted:
+        ``client_id`` is the id under which a job about a message may be repeated; ``user`` is whose limit it counts
+        against, if anybody's.
+        """
+        return prepare(job, self._lanes, client_id=client_id, user=user)
+
+    def accept(self, job: MessageJob, client_id: str | None = None, *, user: str = "") -> Accepted:
         """Accept a job, once.
 
         Raises:
             IdempotencyMismatch: the id was used for something else.
+            RateLimited: the user has sent too many of late.
             RedisError: the job could not be accepted, or it is unknown whether it was.
         """
-        return (self._edge or self._open()).submit(self.prepare(job, client_id))
+        return (self._edge or self._open()).submit(self.prepare(job, client_id, user=user))
 
     def accept_many(self, jobs: Sequence[QueuedJob]) -> list[Accepted | ChatqError]:
         """Accept jobs in their order; for each, say how it was accepted or why not.

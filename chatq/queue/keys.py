@@ -23,6 +23,8 @@ INSTALLATION = f"{CHATQ}:installation"
 LANES = f"{CHATQ}:lanes"
 DOORBELL = f"{CHATQ}:doorbell"
 SEEN = f"{CHATQ}:seen:"
+SENT = f"{CHATQ}:sent:"
+"""Before a user's id: what the user has used up of what may be sent."""
 BEHIND = f"{CHATQ}:behind"
 ENDED = f"{CHATQ}:ended"
 ROTATION = f"{CHATQ}:rotation"
@@ -91,3 +93,8 @@ def user_channel(user_id: str) -> str:
 def handler_claims(worker: str) -> str:
     """Return the list of the jobs that a handler worker has taken and not ended."""
     return f"{CHATQ}:handlers:{worker}"
+
+
+def allowance(kind: str, user_id: str) -> str:
+    """Return the key of what a user has used up of what may be done over sockets; ``kind`` says of what."""
+    return f"{CHATQ}:{kind}:{user_id}"

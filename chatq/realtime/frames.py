@@ -21,6 +21,7 @@ class CloseCode(IntEnum):
     NOT_AUTHENTICATED = 4401
     FORBIDDEN = 4403
     TOO_LARGE = 4413
+    TOO_FAST = 4429
     FAULT = 4500
     DRAINING = 4503
     TOO_SLOW = 4508

@@ -14,7 +14,7 @@ import gevent
 import structlog
 
 from chatq.domain.wire import encode
-from chatq.errors import ChatqError
+from chatq.errors import ChatqError, RateLimited
 from chatq.queue.codec import QueuedJob
 from chatq.queue.edge import Accepted
 from chatq.realtime.connection import Connection
@@ -114,7 +114,9 @@ def _answer(order: Order, outcome: Accepted | ChatqError) -> bytes:
 
 def error_frame(error: ChatqError, ref: object) -> bytes:
     """Return what a client is told of an error that its frame met; ``ref`` as far as the client gave one."""
-    frame = {"type": "error", "code": error.code, "detail": error.detail}
+    frame: dict[str, object] = {"type": "error", "code": error.code, "detail": error.detail}
+    if isinstance(error, RateLimited):
+        frame["retryAfter"] = error.retry_after
     if isinstance(ref, str):
         frame["ref"] = ref[:128]
     return text_frame(encode(frame))

@@ -11,9 +11,9 @@ import structlog
 from chatq.access.callers import Caller
 from chatq.access.rules import joins
 from chatq.domain.jobs import SendMessage
-from chatq.domain.messages import check_new
+from chatq.domain.messages import DEVELOPMENT_USER, check_new
 from chatq.domain.wire import encode
-from chatq.errors import ChatqError, Forbidden, NotAuthenticated
+from chatq.errors import ChatqError, Forbidden, NotAuthenticated, TokenRefused
 from chatq.realtime.client_frames import (
     DEVELOPMENT_LANGUAGE,
     LANGUAGE,
@@ -32,6 +32,7 @@ from chatq.realtime.connection import HEARTBEAT_SECONDS, Closed, Connection
 from chatq.realtime.failures import tell_failures
 from chatq.realtime.frames import CloseCode, text_frame
 from chatq.realtime.marking import Refused, read_marks
+from chatq.realtime.meter import Meter, TooFast
 from chatq.realtime.room import NotKept
 from chatq.realtime.sending import Order, error_frame
 from chatq.realtime.shared import Shared
@@ -46,7 +47,7 @@ log = structlog.get_logger("chatq.realtime")
 class Session:
     """Answers a client's frames, one after the other; nothing that a client says ends it but its own close."""
 
-    __slots__ = ("_connection", "_marks", "_orders", "_shared", "_user", "caller")
+    __slots__ = ("_connection", "_marks", "_meter", "_orders", "_shared", "_user", "caller")
 
     def __init__(self, connection: Connection, shared: Shared) -> None:
         self.caller = None if shared.tokens else Caller(None, verified=False)
@@ -58,6 +59,7 @@ class Session:
         self._orders: list[Order] = []
         self._marks: list[Mark] = []
         """What the messages that came together ask for."""
+        self._meter = Meter(shared.limits, None if self.caller is None else DEVELOPMENT_USER)
 
     def run(self, handshake: bytes = b"") -> None:
         """Serve the client until its connection ends; with ``hello`` goes what is left of the handshake."""
@@ -70,7 +72,7 @@ class Session:
             if required:
                 shared.deadlines.within(connection, AUTH_SECONDS, "no valid token came in time")
             while True:
-                self._take(connection.receive())
+                self._listen()
         except Closed:
             pass
         except NotKept:
@@ -79,11 +81,19 @@ class Session:
             log.exception("unforeseen error in a session")
             connection.close(CloseCode.FAULT, "something went wrong on the server")
         finally:
-            if self._user is not None:
-                shared.hub.leave_user(connection, self._user)
+            self._leave_user()
             shared.deadlines.forget(connection)
             shared.hub.exit(connection)
             connection.finish()
+
+    def _listen(self) -> None:
+        """Take what comes next."""
+        messages = self._connection.receive()
+        try:
+            self._meter.count(len(messages))
+            self._take(messages)
+        except TooFast as error:
+            self._connection.close(CloseCode.TOO_FAST, str(error))
 
     def _take(self, messages: list[str | bytes]) -> None:
         language = LANGUAGE if self._shared.tokens else DEVELOPMENT_LANGUAGE
@@ -113,7 +123,8 @@ class Session:
         data.sender_id = caller.acting_as(data.sender_id)
         self._shared.rules.check_sending(caller, frame.conversation_id)
         job = SendMessage(conversation_id=frame.conversation_id, message_data=data, joins=joins(caller))
-        return Order((frame.ref,), self._shared.intake.prepare(job), answered=True)
+        prepared = self._shared.intake.prepare(job, user=caller.counting_as(data.sender_id))
+        return Order((frame.ref,), prepared, answered=True)
 
     def _hand_in(self) -> None:
         """Have everything accepted that was said so far."""
@@ -157,6 +168,7 @@ class Session:
 
     def _join(self, frame: Join) -> None:
         caller = self._known_caller()
+        self._meter.count_join()
         self._shared.rules.check_reading(caller, frame.conversation_id)
         # Nothing waits between what the rules say and the hub's taking note, so that no removal is missed.
         as_member = None if caller.unrestricted else caller.user_id
@@ -175,24 +187,35 @@ class Session:
         return self.caller
 
     def _become(self, caller: Caller) -> None:
-        hub = self._shared.hub
         self.caller = caller
         user_id = caller.acting_as(None)
-        self._say("authenticated", userId=user_id)
-        if self._user != user_id:
-            if self._user is not None:
-                hub.leave_user(self._connection, self._user)
+        other = self._user != user_id
+        if other:
+            self._leave_user()
             self._user = user_id
-            hub.follow_user(self._connection, user_id)
+            self._meter.become(user_id, limited=not caller.service)
+        self._say("authenticated", userId=user_id)
+        if other:
+            self._shared.hub.follow_user(self._connection, user_id)
         if self._shared.failing.ask(user_id):
             tell_failures(self._connection, self._shared.engine, self._shared.redis, user_id)
+
+    def _leave_user(self) -> None:
+        if self._user is not None:
+            self._shared.hub.leave_user(self._connection, self._user)
+            self._meter.leave(self._user)
 
     def _check(self, token: str) -> Caller:
         """Return whose token it is, and let the connection last as long as the token."""
         tokens = self._shared.tokens
         if tokens is None:
             raise AssertionError("in development mode nobody shows a token")
-        caller = tokens.verify(token)
+        try:
+            caller = tokens.verify(token)
+        except TokenRefused:
+            self._meter.count_token(good=False)
+            raise
+        self._meter.count_token(good=True)
         before = self.caller
         if before is not None and caller.user_id != before.user_id:
             raise Forbidden(f"This connection is {before.user_id!r}'s; another user needs another one.")

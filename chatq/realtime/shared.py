@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import redis
 from sqlalchemy import Engine
 
+from chatq.access.limits import Limits
 from chatq.access.rules import Rules
 from chatq.queue.intake import Intake
 from chatq.realtime.deadlines import Deadlines
@@ -35,4 +36,6 @@ class Shared:
     tokens: Tokens | None
     """What checks tokens; None in development mode."""
     deadlines: Deadlines
+    limits: Limits | None
+    """None if users may do as much as they like."""
     max_content_bytes: int

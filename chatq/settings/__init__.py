@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict, TypeVar, cast
 
+from chatq.domain.rate import Rate
 from chatq.errors import BadSetting
 from chatq.settings import parse
 from chatq.settings.parse import without_password
@@ -55,6 +56,8 @@ class Settings:
     """None if not chosen: ``aof`` with the embedded server, ``memory`` with another."""
     max_content_bytes: int
     max_queue_depth: int
+    rate_limit: Rate | None
+    """How many messages a user may send; None for as many as they like."""
     log_format: LogFormat
     log_level: str
 
@@ -103,6 +106,7 @@ def load(
         durability=cast("Durability | None", durability),
         max_content_bytes=values.read("CHATQ_MAX_CONTENT_BYTES", parse.whole(1, 1 << 20)),
         max_queue_depth=values.read("CHATQ_MAX_QUEUE_DEPTH", parse.whole(1, 1_000_000_000)),
+        rate_limit=values.maybe("CHATQ_RATE_LIMIT", parse.rate),
         log_format=cast("LogFormat", log_format or ("console" if person else "json")),
         log_level=values.read("CHATQ_LOG_LEVEL", parse.log_level),
     )

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
+from chatq.domain.rate import Rate
 from chatq.settings.loopback import is_loopback
 
 MIN_SECRET_BYTES = 32
 """As many as HS256 has bytes of its own: a shorter secret is easier to guess than the signature."""
 
+_RATE = re.compile(r"([0-9]{1,7})(?:/([smh]))?")
+_UNITS = {None: 1, "s": 1, "m": 60, "h": 3600}
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?")
 _PASSWORD_IN_QUERY = re.compile(r"([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 _NO_PORT = re.compile(r"^(\[[^\]]*\]|[^:/?#\[]*):(?![0-9]*([/?#]|$))[^/?#]*")
@@ -54,6 +57,14 @@ def one_of(*choices: str) -> Callable[[str], str]:
         return text.lower()
 
     return read
+
+
+def rate(text: str) -> Rate:
+    """Return a rate: ``20/s``, ``600/m``, ``5000/h``, or ``20`` for as many a second."""
+    found = _RATE.fullmatch(text)
+    if found is None or not 1 <= int(found[1]) <= 1_000_000:
+        raise ValueError("from 1 to 1000000 messages a second, minute or hour are needed: 20/s, 600/m or 5000/h")
+    return Rate(int(found[1]), _UNITS[found[2]])
 
 
 def log_level(text: str) -> str:

@@ -43,6 +43,7 @@ VARIABLES = (
     ),
     Variable("CHATQ_MAX_CONTENT_BYTES", "16384", "limit of a message's content"),
     Variable("CHATQ_MAX_QUEUE_DEPTH", "1000000", "limit of the messages that wait"),
+    Variable("CHATQ_RATE_LIMIT", "none", "limit of the messages that a user may send: 20/s, 600/m or 5000/h"),
     Variable("CHATQ_LOG_FORMAT", "console on a terminal, else json", "console or json"),
     Variable("CHATQ_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
 )

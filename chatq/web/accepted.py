@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chatq.queue.edge import Accepted
 from chatq.web.answers import Answer, status_line
+from chatq.web.quota import usage_headers
 
 _ACCEPTED = status_line(202)
 
@@ -12,6 +13,8 @@ def accepted_answer(accepted: Accepted, what: str = "message") -> Answer:
     """Return the 202 that promises that ``what`` is done; ids need no escaping in JSON."""
     url, body = status_url(accepted), accepted_document(accepted, what)
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Location", url)]
+    if accepted.usage is not None:
+        headers += usage_headers(accepted.usage)
     return Answer(_ACCEPTED, headers, body)
 
 

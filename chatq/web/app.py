@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 
+from chatq.access.limits import Limits
 from chatq.access.membership import Memberships
 from chatq.access.rules import Rules
 from chatq.queue.intake import Intake
@@ -58,6 +59,7 @@ class App(Flask):
         self._messages = Messages(services, intake, rules)
         self.extensions["chatq.drain"] = self.hub.drain
         self._add_routes(services, intake, rules, memberships)
+        rate = services.settings.rate_limit
         shared = Shared(
             hub=self.hub,
             intake=intake,
@@ -68,6 +70,7 @@ class App(Flask):
             rules=rules,
             tokens=tokens,
             deadlines=Deadlines(),
+            limits=None if rate is None else Limits(rate, services.redis),
             max_content_bytes=services.settings.max_content_bytes,
         )
         self.sockets = Sockets(self.gate, shared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -11,14 +12,16 @@ from chatq.access.callers import Caller
 from chatq.access.rules import Rules
 from chatq.domain.jobs import SendMessage
 from chatq.domain.wire import Wire, decode
-from chatq.errors import ChatqError, FieldProblem, InvalidFields, RequestRefused
+from chatq.errors import ChatqError, FieldProblem, InvalidFields, RateLimited, RequestRefused
+from chatq.queue.codec import QueuedJob
 from chatq.queue.edge import Accepted
 from chatq.queue.intake import Intake
 from chatq.web import problems
 from chatq.web.accepted import accepted_document
-from chatq.web.answers import Answer, json_answer
+from chatq.web.answers import Answer, Header, json_answer
 from chatq.web.identity import caller
 from chatq.web.messages import read_message
+from chatq.web.quota import refusal_headers, usage_headers
 from chatq.web.requests import KEY_HEADER, read_body
 from chatq.web.services import Services
 
@@ -54,11 +57,12 @@ class Batch:
             raise InvalidFields([FieldProblem(KEY_HEADER, "is for one message: give each a clientMessageId")])
         batch = decode(read_body(environ, MAX_BODY_BYTES), MessageBatch)
         read = [self._read(raw, caller(environ)) for raw in batch.messages]
-        outcomes = iter(
-            self._intake.accept_many([self._intake.prepare(job) for job in read if isinstance(job, SendMessage)])
+        outcomes = self._intake.accept_many(
+            [self._prepare(job, caller(environ)) for job in read if isinstance(job, SendMessage)]
         )
-        results = [self._result(job if isinstance(job, ChatqError) else next(outcomes)) for job in read]
-        return json_answer({"results": results}, 202)
+        following = iter(outcomes)
+        results = [self._result(job if isinstance(job, ChatqError) else next(following)) for job in read]
+        return json_answer({"results": results}, 202, headers=_quota_headers(outcomes))
 
     def _read(self, raw: msgspec.Raw, sender: Caller) -> SendMessage | RequestRefused:
         try:
@@ -68,7 +72,19 @@ class Batch:
             return error
         return job
 
+    def _prepare(self, job: SendMessage, sender: Caller) -> QueuedJob:
+        return self._intake.prepare(job, user=sender.counting_as(job.message_data.sender_id or ""))
+
     def _result(self, outcome: Accepted | ChatqError) -> object:
         if isinstance(outcome, ChatqError):
             return problems.describe(outcome, "POST")
         return msgspec.Raw(accepted_document(outcome))
+
+
+def _quota_headers(outcomes: Sequence[Accepted | ChatqError]) -> list[Header]:
+    """Return what is left to whoever has least left: in development mode a batch may come from several users."""
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, RateLimited)]
+    if refusals:
+        return refusal_headers(max(refusals, key=lambda refusal: refusal.retry_after))
+    usages = [outcome.usage for outcome in outcomes if isinstance(outcome, Accepted) and outcome.usage is not None]
+    return usage_headers(min(usages, key=lambda usage: usage.remaining)) if usages else []

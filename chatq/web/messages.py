@@ -60,7 +60,7 @@ class Messages:
         job = read_message(read_body(environ, self._max_body), self._max_content, sender)
         self._rules.check_sending(sender, job.conversation_id)
         _fill_client_id(job, idempotency_key(environ))
-        return accepted_answer(self._intake.accept(job))
+        return accepted_answer(self._intake.accept(job, user=sender.counting_as(job.message_data.sender_id or "")))
 
     def show(self, message_id: str) -> Answer:
         """Tell what became of a message."""
@@ -102,7 +102,7 @@ class Messages:
                 conversation_id=known.conversation_id,
                 joins=joins(who),
             )
-        return accepted_answer(self._intake.accept(job, key), "change")
+        return accepted_answer(self._intake.accept(job, key, user=_counting(who)), "change")
 
     def delete(self, message_id: str) -> Answer:
         """Accept that a message is deleted; a second time has no effect."""
@@ -112,7 +112,7 @@ class Messages:
         known = self._existing(message_id)
         self._rules.check_changing(who, known.conversation_id, known.author)
         job = DeleteMessage(message_id=message_id, conversation_id=known.conversation_id)
-        return accepted_answer(self._intake.accept(job, key), "deletion")
+        return accepted_answer(self._intake.accept(job, key, user=_counting(who)), "deletion")
 
     def _existing(self, message_id: str) -> Known:
         return find(self._services.engine, self._services.redis, message_id, failed=False)
@@ -150,6 +150,10 @@ def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, sender: Call
     data.sender_id = sender.acting_as(data.sender_id)
     job.joins = joins(sender)
     return job
+
+
+def _counting(who: Caller) -> str:
+    return who.counting_as(who.acting_as(None))
 
 
 def _key_of(who: Caller, environ: Environ) -> str | None:

@@ -10,8 +10,9 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from chatq import errors
-from chatq.errors import ChatqError, DatabaseError, InvalidFields, NotReady, Overloaded, RedisError
+from chatq.errors import ChatqError, DatabaseError, InvalidFields, NotReady, Overloaded, RateLimited, RedisError
 from chatq.web.answers import Answer, Header, html_answer, json_answer
+from chatq.web.quota import refusal_headers
 from chatq.web.security import page_headers
 
 RETRY_AFTER_SECONDS = 1
@@ -41,6 +42,8 @@ def problem(error: Exception, method: str) -> Answer:
         headers.append(("Upgrade", "websocket"))
     if isinstance(error, Overloaded):
         headers.append(("Retry-After", str(error.retry_after)))
+    elif isinstance(error, RateLimited):
+        headers += refusal_headers(error)
     elif isinstance(error, RedisError | DatabaseError | NotReady):
         headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
     document = describe(error, method)
@@ -60,6 +63,8 @@ def describe(error: ChatqError, method: str) -> dict[str, object]:
     }
     if isinstance(error, InvalidFields):
         document["errors"] = [{"field": p.field, "problem": p.problem} for p in error.problems]
+    if isinstance(error, RateLimited):
+        document["retryAfter"] = error.retry_after
     return document
 
 

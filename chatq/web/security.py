@@ -56,7 +56,7 @@ class Gate:
         if origin in self._origins:
             return [
                 ("Access-Control-Allow-Origin", origin),
-                ("Access-Control-Expose-Headers", "Location, Retry-After"),
+                ("Access-Control-Expose-Headers", "Location, Retry-After, RateLimit, RateLimit-Policy"),
                 ("Vary", "Origin"),
             ]
         if environ["REQUEST_METHOD"] not in _SAFE_METHODS:

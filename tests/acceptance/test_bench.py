@@ -286,6 +286,11 @@ def test_a_size_that_the_queue_may_not_hold_is_bad_usage(on_sqlite: Installation
     assert "CHATQ_MAX_QUEUE_DEPTH is 100" in result.stderr
 
 
+def test_a_limit_for_users_does_not_keep_it_from_measuring(on_sqlite: Installation) -> None:
+    result = on_sqlite("bench", "--messages", "40", env={"CHATQ_RATE_LIMIT": "1/h"})
+    assert result.code == 0, result.stderr
+
+
 def test_redis_and_database_are_told_apart(chatq: Chatq, valkey: Valkey, tmp_path: Path) -> None:
     nowhere = chatq("bench", env={"REDIS_URL": f"unix://{tmp_path}/none.sock"})
     assert nowhere.returncode == 3

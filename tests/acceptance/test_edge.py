@@ -6,7 +6,8 @@ from collections.abc import Callable
 from threading import Barrier, Thread
 
 from chatq.domain.jobs import MessageJob, read_message_job
-from chatq.errors import ChatqError, IdempotencyMismatch, Overloaded, RedisUnavailable
+from chatq.domain.rate import Rate, Usage
+from chatq.errors import ChatqError, IdempotencyMismatch, Overloaded, RateLimited, RedisUnavailable
 from chatq.queue import keys
 from chatq.queue.codec import QueuedJob, prepare
 from chatq.queue.connection import as_text, connect
@@ -17,14 +18,14 @@ from tests.parts.valkey import Valkey
 LANES = 8
 
 
-def edge_of(valkey: Valkey, max_depth: int = 1_000_000) -> Edge:
-    return Edge(connect(valkey.url), "memory", Pressure(LANES, max_depth))
+def edge_of(valkey: Valkey, max_depth: int = 1_000_000, rate: Rate | None = None) -> Edge:
+    return Edge(connect(valkey.url), "memory", Pressure(LANES, max_depth), rate)
 
 
-def job(conversation: str, content: str, **data: str) -> QueuedJob:
+def job(conversation: str, content: str, *, user: str = "ann", **data: str) -> QueuedJob:
     fields = {"conversationId": conversation, "senderId": "ann", "content": content, **data}
     read: MessageJob = read_message_job("sendMessage", fields)
-    return prepare(read, LANES)
+    return prepare(read, LANES, user=user)
 
 
 def at_once(callers: int, call: Callable[[int], None]) -> None:
@@ -118,3 +119,79 @@ def test_work_is_refused_at_the_depth_and_taken_again_below_it(valkey: Valkey) -
     assert valkey.client().llen(lane) == 100
     valkey.client().ltrim(lane, 50, -1)
     assert not edge.submit(job("c", "room again")).repeat
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+FEW = Rate(5, 3600)
+
+
+def refused(outcomes: list[Accepted | ChatqError]) -> list[bool]:
+    return [isinstance(outcome, RateLimited) for outcome in outcomes]
+
+
+def test_a_user_may_send_so_many_whatever_the_edge_and_the_conversation(valkey: Valkey) -> None:
+    one, other = edge_of(valkey, rate=FEW), edge_of(valkey, rate=FEW)
+
+    outcomes = one.submit_many([job(f"c{i}", "hello") for i in range(3)])
+    outcomes += other.submit_many([job(f"c{i}", "hello") for i in range(3)])
+
+    assert refused(outcomes) == [False] * 5 + [True]
+    assert [o.usage.remaining for o in outcomes if isinstance(o, Accepted) and o.usage] == [4, 3, 2, 1, 0]
+    refusal = outcomes[5]
+    assert isinstance(refusal, RateLimited)
+    assert 0 < refusal.retry_after <= 720
+    assert "At most 5 messages every 3600 seconds" in refusal.detail
+    # And what was refused is nowhere
+    assert sum(valkey.client().llen(keys.queue(keys.lane_name(lane))) for lane in range(LANES)) == 5
+    # And others may still send, and so may jobs that nobody pays for
+    assert refused(one.submit_many([job("c", "hi", user="bob"), job("c", "hi", user="")])) == [False, False]
+
+
+def test_a_repeat_is_free_and_what_was_refused_is_not_remembered(valkey: Valkey) -> None:
+    edge = edge_of(valkey, rate=FEW)
+    mine = [job("c", f"{i}", clientMessageId=f"{i}") for i in range(6)]
+
+    outcomes = edge.submit_many(mine)
+    again = edge.submit_many(mine)
+    other_content = edge.submit_many([job("c", "else", clientMessageId="0")])
+
+    assert refused(outcomes) == refused(again) == [False] * 5 + [True]
+    assert [o.repeat for o in again if isinstance(o, Accepted)] == [True] * 5
+    assert isinstance(other_content[0], IdempotencyMismatch)
+    # And once it may be sent, it is no repeat, whatever it says now
+    valkey.client().delete(f"{keys.SENT}ann")
+    assert not edge.submit(job("c", "else", clientMessageId="5")).repeat
+
+
+def test_a_message_that_failed_is_paid_for_when_it_is_sent_again(valkey: Valkey) -> None:
+    edge = edge_of(valkey, rate=FEW)
+    mine = [job("c", f"{i}", clientMessageId=f"{i}") for i in range(5)]
+    edge.submit_many(mine)
+    for one in mine:
+        valkey.client().hset(keys.job(one.job_id), "status", "failed")
+
+    assert refused(edge.submit_many(mine)) == [True] * 5
+
+    # And its job rests as it was, until it may
+    assert valkey.client().hget(keys.job(mine[0].job_id), "status") == "failed"
+    valkey.client().delete(f"{keys.SENT}ann")
+    assert not edge.submit(mine[0]).repeat
+    assert valkey.client().hget(keys.job(mine[0].job_id), "status") == "queued"
+
+
+def test_an_allowance_is_in_redis_as_long_as_it_is_not_whole(valkey: Valkey) -> None:
+    edge = edge_of(valkey, rate=FEW)
+    edge.submit(job("c", "hello"))
+    assert 0 < valkey.client().pttl(f"{keys.SENT}ann") <= 720_000
+
+    valkey.client().flushall()
+
+    assert edge.submit(job("c", "hello")).usage == Usage(FEW, FEW.share)
+
+
+def test_without_a_limit_nothing_is_counted(valkey: Valkey) -> None:
+    edge = edge_of(valkey)
+    outcomes = edge.submit_many([job("c", f"{i}") for i in range(600)])
+    assert {o.usage for o in outcomes if isinstance(o, Accepted)} == {None}
+    assert not valkey.client().keys(f"{keys.SENT}*")

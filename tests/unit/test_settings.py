@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
+from chatq.domain.rate import Rate
 from chatq.errors import BadSetting
 from chatq.settings import VARIABLES, Settings, load, without_password
 
@@ -47,6 +48,7 @@ def test_with_nothing_set_the_defaults_of_the_contract_hold() -> None:
         durability=None,
         max_content_bytes=16384,
         max_queue_depth=1_000_000,
+        rate_limit=None,
         log_format="json",
         log_level="INFO",
     )
@@ -255,6 +257,10 @@ def test_keys_that_anybody_could_have_changed_are_refused(url: str) -> None:
         ("CHATQ_ALLOWED_ORIGINS", "https://a.example/path", "origins such as"),
         ("CHATQ_DURABILITY", "disk", "memory, aof or replica"),
         ("CHATQ_MAX_CONTENT_BYTES", "0", "from 1 to 1048576"),
+        *(
+            ("CHATQ_RATE_LIMIT", value, "20/s, 600/m or 5000/h")
+            for value in ("0", "0/m", "-1/s", "1000001", "1.5/s", "20/d", "20 /s", "20/", "/s", "fast", "9" * 5000)
+        ),
         ("CHATQ_LOG_FORMAT", "xml", "console or json"),
         ("CHATQ_LOG_LEVEL", "loud", "or critical"),
         ("CHATQ_DATA_DIR", "a?b", "a path without"),
@@ -267,6 +273,14 @@ def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, said: 
     assert message.startswith(f"{name} is ")
     assert said in message
     assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("value", "rate"),
+    [("20/s", Rate(20, 1)), ("20", Rate(20, 1)), (" 600/m ", Rate(600, 60)), ("1000000/h", Rate(1_000_000, 3600))],
+)
+def test_a_rate_is_so_many_in_a_while(value: str, rate: Rate) -> None:
+    assert settings({"CHATQ_RATE_LIMIT": value}).rate_limit == rate
 
 
 def test_a_bad_flag_is_called_by_its_flag() -> None:
@@ -289,7 +303,7 @@ def test_addresses_and_directories_are_brought_into_one_form() -> None:
 
 def test_the_table_names_each_variable_once() -> None:
     names = [variable.name for variable in VARIABLES]
-    assert len(names) == len(set(names)) == 19
+    assert len(names) == len(set(names)) == 20
 
 
 # --- secrets and hostile values ------------------------------------------------------------------

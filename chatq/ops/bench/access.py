@@ -20,10 +20,10 @@ class Access:
 
     def __init__(self, settings: Settings, user: str) -> None:
         self.token: str | None = None
-        """None in development mode."""
+        """None in development mode without a limit."""
         self.environment: dict[str, str] = {}
-        if settings.asks_for_tokens:
-            # An API that has public keys only takes a secret beside them.
+        if settings.asks_for_tokens or settings.rate_limit is not None:
+            # An API that has public keys only takes a secret beside them; and services alone may send without limit.
             secret = settings.jwt_secret or secrets.token_hex(32)
             self.environment["CHATQ_JWT_SECRET"] = secret
             expires_at = time.time() + VALID_SECONDS

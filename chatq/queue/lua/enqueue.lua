@@ -6,47 +6,7 @@
 --       time (RFC 3339), description
 -- Returns for each job 0 queued, 1 a repeat of what was accepted before, 2 other content under the same client id.
 
-local function accept(id, digest, data, lane, created_at, description)
-  local key, seen_key = ARGV[1] .. ':job:' .. id, ARGV[2] .. id
-  local status = redis.call('HGET', key, 'status')
-  local resting = status == 'failed' or status == 'canceled' or status == 'stopped'
-  local again = status
-
-  if digest ~= '' then
-    local seen = redis.call('GET', seen_key)
-    if seen and string.sub(seen, 1, #digest) ~= digest then
-      return 2
-    end
-    -- ':again' marks a message that failed or expired: a repeat queues it once more.
-    local done = seen and string.sub(seen, -6) ~= ':again'
-    -- In any case a write, so that waiting for durability on this connection covers a repeat as well.
-    redis.call('SET', seen_key, digest, 'EX', ARGV[3])
-    if (done or status) and not resting then
-      return 1
-    end
-    again = again or seen
-  elseif status and not resting then
-    -- A write here too: what is sent once more over another connection must not be confirmed unwritten.
-    redis.call('HSET', key, 'status', status)
-    return 1
-  end
-
-  if status then
-    redis.call('DEL', key)
-    redis.call('ZREM', ARGV[1] .. ':failed:' .. lane, id)
-  end
-  redis.call('HSET', key, 'data', data, 'status', 'queued', 'origin', lane,
-    'created_at', created_at, 'enqueued_at', created_at, 'description', description)
-  if again then
-    -- As RQ leaves it after a requeue: the worker knows by it that the job failed before.
-    redis.call('HSET', key, 'exc_info', '')
-  end
-  local list = ARGV[1] .. ':queue:' .. lane
-  if redis.call('RPUSH', list, id) == 1 then
-    redis.call('SADD', KEYS[2], list)
-  end
-  return 0
-end
+--@include accepting
 
 local answers, queued = {}, false
 for at = 4, #ARGV, 6 do
@@ -54,7 +14,7 @@ for at = 4, #ARGV, 6 do
   answers[#answers + 1] = answer
   queued = queued or answer == 0
 end
-if queued and redis.call('LLEN', KEYS[1]) == 0 then
-  redis.call('RPUSH', KEYS[1], '1')
+if queued then
+  ring_doorbell()
 end
 return answers

@@ -1,0 +1,280 @@
+"""Limits at the front door: what a user may send and say, over HTTP and sockets, at one process or at several."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from chatq.realtime.meter import MAX_REFUSED_TOKENS, MAX_UNKNOWN_FRAMES
+from tests.acceptance.test_http import problem_of
+from tests.parts.client import Client, RawSocket, frame
+from tests.parts.command import Chatq
+from tests.parts.people import SECRET, Person
+from tests.parts.ports import free_port
+from tests.parts.roles import Roles, fresh
+from tests.parts.valkey import Valkey
+
+FEW = {"CHATQ_RATE_LIMIT": "5/h"}
+"""So little that no time matters: one more in twelve minutes."""
+POLICY = '"messages";q=5;w=3600'
+TOO_FAST = 4429
+TEXT = 1
+
+
+@pytest.fixture
+def limited(sqlite_roles: Roles) -> Roles:
+    """An API in development mode where a user may send five messages."""
+    sqlite_roles.start_api(env=FEW)
+    return sqlite_roles
+
+
+@pytest.fixture
+def guarded(sqlite_roles: Roles) -> Roles:
+    """The same with tokens."""
+    sqlite_roles.start_api(env={**FEW, "CHATQ_JWT_SECRET": SECRET})
+    return sqlite_roles
+
+
+def left(answer: httpx.Response) -> int:
+    """Return how many messages an answer says may still be sent."""
+    assert answer.headers["RateLimit-Policy"] == POLICY
+    found = re.fullmatch(r'"messages";r=(\d+);t=(\d+)', answer.headers["RateLimit"])
+    assert found, answer.headers["RateLimit"]
+    assert 0 < int(found[2]) <= 3600
+    return int(found[1])
+
+
+def check_refused(answer: httpx.Response) -> None:
+    assert answer.status_code == 429
+    assert problem_of(answer)["code"] == "rate-limited"
+    assert left(answer) == 0
+    wait = answer.headers["Retry-After"]
+    assert 0 < int(wait) <= 720
+    assert answer.headers["RateLimit"].endswith(f";t={wait}")
+    assert answer.json()["retryAfter"] == int(wait)
+    assert "CHATQ_RATE_LIMIT" in answer.json()["detail"]
+
+
+# --- HTTP ----------------------------------------------------------------------------------------
+
+
+def test_two_processes_share_a_users_limit(limited: Roles, valkey: Valkey) -> None:
+    port = free_port()
+    limited.chatq.start("api", "--port", str(port), env={**limited.environment, **FEW}).wait_for("listening")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as other:
+        body = {"conversationId": fresh(), "messageData": {"senderId": "alice", "content": "hi"}}
+
+        answers = [http.post("/api/messages", json=body) for http in (limited.http, other) for _ in range(3)]
+
+    assert [left(answer) for answer in answers] == [4, 3, 2, 1, 0, 0]
+    assert [answer.status_code for answer in answers[:5]] == [202] * 5
+    check_refused(answers[5])
+    # And somebody else may still send
+    assert left(limited.post(fresh(), "hi", senderId="bob")) == 4
+
+
+def test_without_the_setting_no_answer_speaks_of_limits(sqlite_roles: Roles) -> None:
+    sqlite_roles.start_api()
+    answers = [sqlite_roles.post("c", f"{i}") for i in range(20)]
+    assert {answer.status_code for answer in answers} == {202}
+    assert not any(name.lower().startswith("ratelimit") for answer in answers for name in answer.headers)
+
+
+def test_a_repeat_gets_its_202_although_nothing_may_be_sent_any_more(limited: Roles) -> None:
+    conversation = fresh()
+    first = limited.post(conversation, "0", clientMessageId="0")
+    while limited.post(conversation, "more").status_code == 202:
+        pass
+
+    again = limited.post(conversation, "0", clientMessageId="0")
+    check_refused(limited.post(conversation, "new", clientMessageId="1"))
+
+    assert (again.status_code, again.json()) == (202, first.json())
+    other = limited.post(conversation, "other", clientMessageId="0")
+    assert problem_of(other)["code"] == "idempotency-mismatch"
+
+
+def test_each_message_of_a_batch_counts(limited: Roles) -> None:
+    messages = [
+        {"conversationId": "c", "messageData": {"senderId": "alice", "content": f"{i}" if i != 2 else ""}}
+        for i in range(8)
+    ]
+    answer = limited.http.post("/api/messages/batch", json={"messages": messages[:3]})
+    assert (answer.status_code, left(answer)) == (202, 3)
+
+    answer = limited.http.post("/api/messages/batch", json={"messages": messages})
+
+    assert (answer.status_code, left(answer)) == (202, 0)
+    results = answer.json()["results"]
+    assert [result["status"] for result in results] == ["Message queued"] * 2 + [422, "Message queued"] + [429] * 4
+    assert results[-1]["code"] == "rate-limited"
+    assert 0 < results[-1]["retryAfter"] <= 720
+
+
+def test_edits_and_deletions_count_as_messages(limited: Roles) -> None:
+    message = f"/api/messages/{limited.send(fresh(), 'hello')}"
+    alice = {"X-Chatq-User": "alice"}
+
+    answers = [
+        limited.http.patch(message, json={"content": "else"}, headers=alice),
+        limited.http.patch(message, json={"status": "read"}, headers=alice),
+        limited.http.delete(message, headers=alice),
+        limited.http.delete(message, headers=alice),
+    ]
+
+    assert [left(answer) for answer in answers] == [3, 2, 1, 0]
+    check_refused(limited.http.delete(message, headers=alice))
+
+
+def test_with_tokens_the_subject_pays_and_a_service_does_not(guarded: Roles) -> None:
+    owner, backend = Person(guarded, "owner"), Person(guarded, "backend", service=True)
+    conversation = fresh()
+    owner.make(conversation)
+
+    answers = [owner.send(conversation, f"{i}") for i in range(6)]
+    by_service = [backend.send(conversation, f"{i}", senderId="owner") for i in range(20)]
+
+    assert [answer.status_code for answer in answers] == [202] * 5 + [429]
+    assert {answer.status_code for answer in by_service} == {202}
+    assert not any("RateLimit" in answer.headers for answer in by_service)
+
+
+def test_limits_begin_anew_with_an_empty_redis_and_outlast_one_that_is_restarted(
+    limited: Roles, valkey: Valkey
+) -> None:
+    conversation = fresh()
+    for _ in range(5):
+        limited.send(conversation, "hi")
+    valkey.kill()
+    assert limited.post(conversation, "hi").status_code == 503
+
+    valkey.start()
+    check_refused(limited.post(conversation, "hi"))
+
+    valkey.client().flushall()
+    valkey.client().script_flush()
+    assert left(limited.post(conversation, "hi")) == 4
+
+
+def test_pages_of_other_origins_may_read_what_is_left(sqlite_roles: Roles) -> None:
+    origin = "https://chat.example"
+    sqlite_roles.start_api(env={**FEW, "CHATQ_ALLOWED_ORIGINS": origin})
+    body = {"conversationId": "c", "messageData": {"content": "hi"}}
+    answer = sqlite_roles.http.post("/api/messages", json=body, headers={"Origin": origin})
+    assert left(answer) == 4
+    assert {"RateLimit", "RateLimit-Policy"} < set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+
+
+# --- websocket -----------------------------------------------------------------------------------
+
+
+def say_who(client: Client, user: str = "alice") -> None:
+    client.say("auth", userId=user)
+    client.expect("authenticated")
+
+
+def close_code_of(raw: RawSocket) -> int:
+    """Wait for the end of a connection, whatever comes before it, and return its code."""
+    while (got := raw.read()) is not None:
+        if got[0] == 8:
+            return int.from_bytes(got[1][:2])
+    raise AssertionError("it ended without a word")
+
+
+def test_a_send_above_the_limit_is_refused_and_the_socket_stays_open(limited: Roles) -> None:
+    with limited.connect() as client:
+        say_who(client)
+        for number in range(7):
+            client.say("send", ref=f"{number}", conversationId="c", messageData={"content": f"{number}"})
+        answers = [client.hear() for _ in range(7)]
+
+        assert [(answer["type"], answer["ref"]) for answer in answers] == [
+            *(("accepted", f"{number}") for number in range(5)),
+            *(("error", f"{number}") for number in (5, 6)),
+        ]
+        assert answers[5]["code"] == "rate-limited"
+        assert 0 < answers[5]["retryAfter"] <= 720
+        client.quiet()
+    # And what is sent in other ways counts to the same limit
+    check_refused(limited.post("c", "hi"))
+
+
+def test_who_floods_is_cut_off_and_others_are_not(limited: Roles) -> None:
+    with limited.connect() as other, RawSocket(limited.port) as raw:
+        say_who(other, "bob")
+        raw.send(TEXT, b'{"type":"auth","userId":"alice"}')
+        # One write: nobody can say that it was not fast.
+        raw.socket.sendall(frame(TEXT, b'{"type":"nonsense"}') * 5000)
+
+        assert close_code_of(raw) == TOO_FAST
+        other.quiet()
+
+
+def test_a_user_joins_only_so_many_conversations(limited: Roles) -> None:
+    with limited.connect() as client:
+        say_who(client)
+        for number in range(1500):
+            client.say("join", conversationId=f"c{number % 7}", ref=f"{number}")
+        client.say("leave", conversationId="none")
+        answers: list[dict[str, Any]] = []
+        while not answers or answers[-1]["type"] != "left":
+            answers.append(client.hear(30))
+
+    assert sum(answer["type"] == "joined" for answer in answers) >= 1000
+    refusals = [answer for answer in answers if answer["type"] == "error"]
+    assert refusals
+    assert {answer["code"] for answer in refusals} == {"rate-limited"}
+
+
+def test_a_user_opens_only_so_many_sockets(guarded: Roles) -> None:
+    alice, backend = Person(guarded, "alice"), Person(guarded, "backend", service=True)
+    with ExitStack() as stack:
+        opened = 0
+        refused = None
+        while refused is None and opened < 101:
+            client = stack.enter_context(guarded.connect())
+            client.say("auth", **alice.proof)
+            try:
+                client.expect("authenticated")
+            except ConnectionClosed as closed:
+                refused = closed
+            else:
+                opened += 1
+        assert opened >= 60
+        assert refused is not None
+        assert refused.rcvd is not None
+        assert refused.rcvd.code == TOO_FAST
+        with backend.connect() as service:
+            service.quiet()
+
+
+# --- whatever the settings -----------------------------------------------------------------------
+
+
+def test_a_socket_tries_only_so_many_tokens(sqlite_roles: Roles) -> None:
+    sqlite_roles.start_api(env={"CHATQ_JWT_SECRET": SECRET})
+    alice = Person(sqlite_roles, "alice")
+    with sqlite_roles.connect() as client:
+        for number in range(MAX_REFUSED_TOKENS * 3):
+            client.say("auth", token=f"{alice.proof['token']}{number}")
+        for _ in range(MAX_REFUSED_TOKENS - 1):
+            assert client.expect("error")["code"] == "unauthorized"
+        assert client.close_code() == TOO_FAST
+
+
+def test_a_socket_says_only_so_much_before_it_says_who_it_is(sqlite_roles: Roles) -> None:
+    sqlite_roles.start_api(env={"CHATQ_JWT_SECRET": SECRET})
+    with RawSocket(sqlite_roles.port) as raw:
+        raw.socket.sendall(frame(TEXT, b'{"type":"ping"}') * (MAX_UNKNOWN_FRAMES + 1))
+        assert close_code_of(raw) == TOO_FAST
+
+
+def test_a_rate_that_is_none_is_refused_at_the_start(chatq: Chatq, sqlite_roles: Roles) -> None:
+    done = chatq("api", env={**sqlite_roles.environment, "CHATQ_RATE_LIMIT": "a lot"})
+    assert done.returncode == 2
+    assert "CHATQ_RATE_LIMIT is 'a lot': from 1 to 1000000 messages a second, minute or hour are needed" in done.stderr
