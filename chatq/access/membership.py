@@ -25,6 +25,7 @@ TRUSTED_SECONDS = 60.0
 UNHEARD_SECONDS = 3.0
 """How long it is believed while they are not."""
 MAX_KNOWN = 50_000
+_STRIPES = 1024
 _EXISTS = ""
 """Stands for the user, which it can never be, where only the conversation matters."""
 
@@ -57,7 +58,8 @@ class Memberships:
         self._known: OrderedDict[tuple[str, str], tuple[Role | None, float]] = OrderedDict()
         """By conversation and user: the role, and since when it is known; what was used last is at the end."""
         self._heard = False
-        self._changes = 0
+        self._changes = [0] * _STRIPES
+        """Counts changes, by what a key hashes to: those of others are not to keep anybody from an answer."""
 
     def role(self, conversation_id: str, user_id: str) -> Role | None:
         """Return a user's role in a conversation; None for one who is not in it.
@@ -85,12 +87,13 @@ class Memberships:
 
     def forget(self, conversation_id: str, user_id: str) -> None:
         """Believe nothing of a user in a conversation that was known before now."""
-        self._changes += 1
-        self._known.pop((conversation_id, user_id), None)
+        key = (conversation_id, user_id)
+        self._changes[_stripe(key)] += 1
+        self._known.pop(key, None)
 
     def hear(self) -> None:
         """Learn that from now on announcements are heard, and that some before may have been missed."""
-        self._changes += 1
+        self._changes = [count + 1 for count in self._changes]
         self._known.clear()
         self._heard = True
 
@@ -109,14 +112,19 @@ class Memberships:
         return known
 
     def _ask(self, key: tuple[str, str]) -> Role | None:
+        stripe = _stripe(key)
         while True:
-            changes, since = self._changes, self._now()
+            changes, since = self._changes[stripe], self._now()
             role = members.find_role(self._engine, *key)
             # An answer that was on its way while a change was announced may be older than the change.
-            if changes == self._changes:
+            if changes == self._changes[stripe]:
                 break
         if role is not None or key[1] == _EXISTS:
             self._known[key] = (role, since)
             if len(self._known) > MAX_KNOWN:
                 self._known.popitem(last=False)
         return role
+
+
+def _stripe(key: tuple[str, str]) -> int:
+    return hash(key) % _STRIPES

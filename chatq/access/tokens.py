@@ -100,9 +100,9 @@ class Tokens:
         except InvalidSignatureError:
             raise TokenRefused("The token's signature is wrong: it was signed with another key, or changed.") from None
         except PyJWTError as error:
-            raise TokenRefused(f"The token cannot be read: {str(error)[:200]}.") from None
+            raise TokenRefused(f"The token cannot be read: {_in_words(error)}.") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise TokenRefused(f"The token's claims cannot be used: {str(error)[:200]}.") from None
+            raise TokenRefused(f"The token's claims cannot be used: {_in_words(error)}.") from None
 
     def _key(self, algorithm: object, key_id: object) -> str | jwt.PyJWK:
         accepted: list[str] = []
@@ -135,6 +135,11 @@ class Tokens:
             service=SERVICE_SCOPE in scopes,
             expires_at=claims.exp + LEEWAY_SECONDS,
         )
+
+
+def _in_words(error: Exception) -> str:
+    """Return what is wrong with a token; its own words in it may hold half a surrogate pair, which nothing can send."""
+    return str(error)[:200].encode(errors="backslashreplace").decode()
 
 
 def sign(secret: str, user_id: str, *, expires_at: float, audience: str | None = None, service: bool = False) -> str:

@@ -168,7 +168,8 @@ class Bus:
         return arrived
 
     def _take(self, arrived: dict[str, list[bytes]], item: object) -> None:
-        if not isinstance(item, list) or item[1] is None:
+        if not isinstance(item, list) or len(item) != 3 or item[1] is None:
+            # The answer to a ping has two parts.
             return
         kind, channel, payload = item
         name = channel.decode()

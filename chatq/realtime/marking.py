@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import gevent
+
 from chatq.access.callers import Caller
 from chatq.access.finding import find
 from chatq.access.rules import joins
@@ -42,6 +44,7 @@ def read_marks(
             shared.rules.check_marking(caller, conversation, user)
         except ChatqError as error:
             refused.append((frame, error))
+            gevent.sleep(0)
             continue
         if message is None:
             orders.append(_order(frame, [frame], conversation, caller, shared))

@@ -114,6 +114,9 @@ class Session:
                     self._answer(frame)
             except ChatqError as error:
                 self._connection.send(error_frame(error, frame.ref if frame else find_ref(message)))
+                # Nothing slows one down who is refused, but others.
+                self._hand_in()
+                gevent.sleep(0)
         self._hand_in()
 
     def _order(self, frame: Send) -> Order:

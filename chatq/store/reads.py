@@ -54,6 +54,8 @@ class JobTrace:
     ended_at: str
     conversation_id: str | None
     """None if it is not known: of a job that could not be read, or about a message that never was."""
+    sender_id: str | None = None
+    """Whose message never came to be; None if that is not what failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +139,15 @@ def find_job(engine: Engine, job_id: str) -> JobTrace | None:
     done = select(events.c.type, events.c.created_at, events.c.conversation_id).where(events.c.job_id == job_id)
     conversation_id = func.coalesce(failures.c.conversation_id, messages.c.conversation_id).label("conversation_id")
     failed = (
-        select(failures.c.reason, failures.c.created_at, conversation_id)
+        select(failures.c.reason, failures.c.created_at, conversation_id, failures.c.sender_id)
         .select_from(failures.outerjoin(messages, messages.c.id == failures.c.message_id))
         .where(failures.c.job_id == job_id)
     )
     with reading(engine) as connection:
         if (row := connection.execute(done).one_or_none()) is not None:
             return JobTrace(row.type, None, row.created_at, row.conversation_id)
-        if (row := connection.execute(failed).one_or_none()) is not None:
-            return JobTrace(None, row.reason, row.created_at, row.conversation_id)
+        if (why := connection.execute(failed).one_or_none()) is not None:
+            return JobTrace(None, why.reason, why.created_at, why.conversation_id, why.sender_id)
     return None
 
 

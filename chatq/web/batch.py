@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
+import gevent
 import msgspec
 from flask import request
 
@@ -69,6 +70,8 @@ class Batch:
             job = read_message(raw, self._max_content, sender)
             self._rules.check_sending(sender, job.conversation_id)
         except RequestRefused as error:
+            # To refuse takes longer than to accept, and a thousand times is too long for others to wait.
+            gevent.sleep(0)
             return error
         return job
 

@@ -11,10 +11,12 @@ from redis import Redis
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import JobStatus
 
+from chatq.access.callers import Caller
 from chatq.access.finding import find, last_line
 from chatq.access.rules import Rules
 from chatq.domain.clock import render
-from chatq.domain.jobs import FUNCTION_PREFIX, MESSAGE_FUNCTIONS, NAMES, SendMessage
+from chatq.domain.jobs import FUNCTION_PREFIX, MESSAGE_FUNCTIONS, NAMES, MessageJob, SendMessage
+from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import JobRefused, UnknownJob, UnknownMessage
 from chatq.queue import keys
 from chatq.queue.codec import decode_job
@@ -38,6 +40,8 @@ _MADE_BY = {
 _TRIED = frozenset((JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED))
 """States in which the last attempt is not counted among the retries yet."""
 
+_FAILED = frozenset((JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED))
+
 
 class Jobs:
     """The routes under ``/api/jobs``."""
@@ -53,25 +57,36 @@ class Jobs:
         job = _find(self._services.redis, job_id)
         if job is not None:
             if not who.unrestricted:
-                self._rules.check_job(who, self._conversation(job))
+                self._check(who, job)
             return json_answer(_in_redis(self._services.redis, job))
         trace = reads.find_job(self._services.engine, job_id)
         if trace is None:
             raise UnknownJob
-        self._rules.check_job(who, trace.conversation_id)
+        if trace.sender_id is not None:
+            self._rules.check_learning_of_failure(who, trace.sender_id)
+        else:
+            self._rules.check_job(who, trace.conversation_id)
         return json_answer(_in_database(job_id, trace))
 
-    def _conversation(self, job: ChatqJob) -> str | None:
-        """Return in which conversation a job does something; None if in none."""
+    def _check(self, who: Caller, job: ChatqJob) -> None:
+        """Let a caller see a job; what would have made a message, and failed, is for its sender alone."""
         try:
-            message_job = decode_job(job.data)
-            if isinstance(message_job, SendMessage):
-                return message_job.conversation_id
-            return (
-                message_job.conversation_id
-                or find(self._services.engine, self._services.redis, message_job.message_id).conversation_id
-            )
-        except (JobRefused, UnknownMessage):
+            asked = decode_job(job.data)
+        except JobRefused:
+            self._rules.check_job(who, None)
+            return
+        if isinstance(asked, SendMessage) and job.get_status(refresh=False) in _FAILED:
+            self._rules.check_learning_of_failure(who, asked.message_data.sender_id or DEVELOPMENT_USER)
+        else:
+            self._rules.check_job(who, self._conversation(asked))
+
+    def _conversation(self, job: MessageJob) -> str | None:
+        """Return in which conversation a job does something; None if in none."""
+        if job.conversation_id is not None:
+            return job.conversation_id
+        try:
+            return find(self._services.engine, self._services.redis, job.message_id).conversation_id
+        except UnknownMessage:
             return None
 
 

@@ -417,6 +417,26 @@ def test_a_failure_is_told_to_its_sender_alone(guarded: Roles) -> None:
 # --- what listens where ----------------------------------------------------------------------------
 
 
+def test_what_hears_of_removals_stays_connected_while_nothing_is_said(
+    chatq: Chatq, valkey: Valkey, sqlite_url: str
+) -> None:
+    def listeners() -> dict[str, str]:
+        return {each["id"]: each["cmd"] for each in valkey.client().client_list(_type="pubsub")}
+
+    # Given an API with nobody in it
+    roles = Roles(chatq, valkey.url, sqlite_url)
+    roles.start_api(env={"CHATQ_JWT_SECRET": SECRET})
+    until(listeners, what="a subscription")
+    before = set(listeners())
+    # When it asks whether Redis lives
+    until(lambda: "ping" in listeners().values(), what="a ping")
+    # Then it goes on listening over the same connection: a channel is added to it
+    with roles.connect() as client:
+        authenticate(client)
+        assert set(listeners()) == before
+    roles.close()
+
+
 def test_beyond_this_machine_only_with_tokens_or_on_demand(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> None:
     roles = Roles(chatq, valkey.url, sqlite_url)
     for command in ("api", "all"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import select
+import socket
 from typing import Any
 
 import httpx
@@ -94,3 +97,19 @@ def test_a_batch_without_redis_is_refused(idle_roles: Roles, valkey: Valkey) -> 
 
     assert answer.status_code == 503
     assert answer.json()["error"] == "Failed to queue message"
+
+
+def test_refusals_without_end_leave_others_their_turn(roles: Roles) -> None:
+    # Given a batch of which every message is refused
+    body = json.dumps({"messages": [message("c", " ")] * 1000}).encode()
+    head = f"POST /api/messages/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", roles.port)) as hostile:
+        # When it is under way
+        hostile.sendall(head.encode() + body)
+        # Then others are answered meanwhile, not only while it is read
+        answered = 0
+        while not select.select([hostile], [], [], 0)[0]:
+            assert roles.http.get("/healthz").status_code == 200
+            answered += 1
+        assert answered > 10
+        assert hostile.recv(12) == b"HTTP/1.1 202"

@@ -164,7 +164,8 @@ def send_as_another(world: World) -> int:
     return world.who.send(world.conversation, "x", senderId=world.nobody).status_code
 
 
-def see_failure(world: World) -> int:
+def expired(world: World) -> str:
+    """Return the id of the author's message that expired: its job has the same."""
     body = {
         "conversationId": world.conversation,
         "messageData": {"content": "too late"},
@@ -172,7 +173,7 @@ def see_failure(world: World) -> int:
     }
     message = world.author.ask("POST", "/api/messages", body).json()["messageId"]
     wait_until(world.author, message, "expired")
-    return world.request("GET", f"/api/messages/{message}")
+    return str(message)
 
 
 def leave_for_good(world: World) -> int:
@@ -207,7 +208,7 @@ ACTIONS: dict[str, Callable[[World], int]] = {
     "`POST /api/messages` with another's `senderId`": send_as_another,
     "`POST /api/messages/batch`: each message": send_many,
     "`GET /api/messages/{id}`": lambda w: w.request("GET", f"/api/messages/{w.message}"),
-    "`GET /api/messages/{id}` of one that failed or expired": see_failure,
+    "`GET /api/messages/{id}` of one that failed or expired": lambda w: w.request("GET", f"/api/messages/{expired(w)}"),
     "`PATCH /api/messages/{id}` {`content`}": lambda w: w.request(
         "PATCH", f"/api/messages/{w.message}", {"content": "edited"}
     ),
@@ -216,6 +217,7 @@ ACTIONS: dict[str, Callable[[World], int]] = {
     ),
     "`DELETE /api/messages/{id}`": lambda w: w.request("DELETE", f"/api/messages/{w.message}"),
     "`GET /api/jobs/{id}` of a message": lambda w: w.request("GET", f"/api/jobs/{w.message}"),
+    "`GET /api/jobs/{id}` of a message that failed or expired": lambda w: w.request("GET", f"/api/jobs/{expired(w)}"),
     "`GET /api/jobs/{id}` of a handler": lambda w: w.request("GET", f"/api/jobs/{w.handlers_job}"),
     "socket: `ping`": lambda w: w.say("ping"),
     "socket: `join`": lambda w: w.say("join", conversationId=w.conversation),

@@ -108,6 +108,25 @@ def test_an_answer_that_a_change_overtook_is_asked_for_again(
     assert len(asked) == 3
 
 
+def test_changes_of_others_keep_nobody_from_an_answer(
+    engine: Engine, known: Memberships, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given somebody else who comes and goes without end, as anybody may: one change for each question
+    find = members.find_role
+    asked: list[str] = []
+
+    def find_slowly(engine: Engine, conversation_id: str, user_id: str) -> Role | None:
+        asked.append(user_id)
+        assert len(asked) < 110
+        known.forget("c", f"other-{len(asked)}")
+        return find(engine, conversation_id, user_id)
+
+    monkeypatch.setattr(members, "find_role", find_slowly)
+    # Then of many questions next to none has to be repeated
+    for number in range(100):
+        assert known.role("c", f"stranger-{number}") is None
+
+
 def test_what_was_not_used_for_longest_goes_first(
     engine: Engine, known: Memberships, monkeypatch: pytest.MonkeyPatch
 ) -> None:

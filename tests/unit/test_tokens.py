@@ -166,6 +166,11 @@ def test_an_extension_that_must_be_understood_is_not(clock: Clock) -> None:
     assert "x" in refusal(Tokens(secret=SECRET, clock=clock), text)
 
 
+def test_its_words_can_be_told_whatever_they_are(clock: Clock) -> None:
+    text = jwt.encode({"sub": "alice", "exp": NOW + 60}, SECRET, "HS256", {"crit": ["\ud800"]})
+    assert "\\ud800" in refusal(Tokens(secret=SECRET, clock=clock), text)
+
+
 # --- the second time -----------------------------------------------------------------------------
 
 
