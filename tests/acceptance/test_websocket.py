@@ -21,6 +21,7 @@ from chatq.domain.messages import max_document_bytes
 from chatq.errors import ExitCode
 from tests.parts.client import Client, RawSocket, frame
 from tests.parts.command import Chatq
+from tests.parts.ports import free_port
 from tests.parts.postgres import Postgres
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
@@ -219,6 +220,44 @@ def test_since_before_what_is_kept_is_not_recovered_in_part(idle_roles: Roles, e
         assert client.seqs(2) == [4, 5]
 
 
+def test_what_was_replayed_before_is_replayed_as_it_is_now(idle_roles: Roles, engine_of: Any) -> None:
+    idle_roles.start_api()
+    idle_roles.start_worker()
+    first, second = (idle_roles.store("c", content) for content in ("draft", "secret"))
+    with idle_roles.connect() as client, idle_roles.connect() as other:
+        for _ in range(2):
+            client.join("c", since=0)
+            assert [client.expect("newMessage")["message"]["content"] for _ in range(2)] == ["draft", "secret"]
+
+        # When an event changes those before it, whether this process hears it live or not
+        for path, change in (("first", first), ("second", second)):
+            if path == "first":
+                idle_roles.http.patch(f"/api/messages/{change['id']}", json={"content": "final"})
+                assert client.expect("messageEdited")["seq"] == 3
+            else:
+                client.say("leave", conversationId="c")
+                client.expect("left")
+                idle_roles.http.delete(f"/api/messages/{change['id']}")
+                until(lambda: idle_roles.state(second["id"]) == "deleted")
+            joined = other.join("c", since=0)
+            contents = [other.hear() for _ in range(joined["seq"])]
+            assert contents[0]["message"]["content"] == "final"
+            other.say("leave", conversationId="c")
+            other.expect("left")
+        assert [event["type"] for event in contents] == ["newMessage", "newMessage", "messageEdited", "messageDeleted"]
+        assert contents[1]["message"]["content"] is None
+
+        # And what is not kept any more is not replayed from memory
+        other.join("c", since=0)
+        assert other.seqs(4) == [1, 2, 3, 4]
+        with engine_of(idle_roles).begin() as connection:
+            connection.exec_driver_sql("DELETE FROM events WHERE seq <= 2")
+            connection.exec_driver_sql("UPDATE conversations SET first_seq = 3")
+        assert other.join("c", since=1)["recovered"] is False
+        assert other.join("c", since=2)["recovered"] is True
+        assert other.seqs(2) == [3, 4]
+
+
 def test_joining_again_starts_anew(roles: Roles) -> None:
     conversation = fresh()
     store_many(roles, conversation, 3)
@@ -261,6 +300,28 @@ def test_every_api_process_delivers(sqlite_roles: Roles) -> None:
         store_many(sqlite_roles, "c", 3)
         for client in clients:
             assert client.seqs(3) == [1, 2, 3]
+
+
+def test_every_api_of_one_redis_delivers_and_takes_over(sqlite_roles: Roles) -> None:
+    sqlite_roles.start_worker()
+    first = sqlite_roles.start_api()
+    port = free_port()
+    sqlite_roles.chatq.start("api", "--port", str(port), env=sqlite_roles.environment).wait_for("listening")
+    with sqlite_roles.connect() as here, Client(f"ws://127.0.0.1:{port}/ws") as there:
+        there.expect("hello")
+        here.join("c")
+        there.join("c")
+        store_many(sqlite_roles, "c", 3)
+        assert here.seqs(3) == there.seqs(3) == [1, 2, 3]
+        last = sqlite_roles.send("c", "while one goes")
+        first.process.terminate()
+        assert here.close_code() == 4503
+        assert there.seqs(1) == [4]
+        # Who was there goes on here, from what it has.
+        with Client(f"ws://127.0.0.1:{port}/ws") as moved:
+            moved.expect("hello")
+            assert moved.join("c", since=3)["recovered"] is True
+            assert moved.expect("newMessage")["message"]["id"] == last
 
 
 # --- trouble with Redis and the database ---------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [benchmark for benchmark in BENCHMARKS if not options.names or benchmark.name in options.names]
     # So that every process that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Thousands of sockets, each a file; the servers see to it themselves.
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard) if hard != resource.RLIM_INFINITY else (65_536, hard))
     stage = Stage(options.scale)
     results: list[Result] = []
     machine: dict[str, str] = {}

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -162,3 +163,18 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True)
         return head + payload
     key = os.urandom(4)
     return head + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+
+
+def frames(data: bytearray) -> Iterator[tuple[int, bytes]]:
+    """Yield first byte and payload of each whole frame of a server, and remove it from ``data``."""
+    at = 0
+    while len(data) >= at + 2:
+        size, start = data[at + 1], at + 2
+        if size > 125:
+            start += 2 if size == 126 else 8
+            size = int.from_bytes(data[at + 2 : start])
+        if len(data) < start + size:
+            break
+        yield data[at], bytes(data[start : start + size])
+        at = start + size
+    del data[:at]

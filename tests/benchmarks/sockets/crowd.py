@@ -9,12 +9,12 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from tests.parts.client import frame
+from tests.parts.client import frame, frames
 
 PATIENCE_SECONDS = 30.0
 """How long nothing at all may arrive."""
@@ -90,21 +90,6 @@ class Member:
             if payload.startswith(beginning):
                 self.socket.sendall(answer)
         self.settled = self._joined and self._awaited <= 0
-
-
-def frames(data: bytearray) -> Iterator[tuple[int, bytes]]:
-    """Yield first byte and payload of each whole frame of a server, and remove it from ``data``."""
-    at = 0
-    while len(data) >= at + 2:
-        size, start = data[at + 1], at + 2
-        if size > 125:
-            start += 2 if size == 126 else 8
-            size = int.from_bytes(data[at + 2 : start])
-        if len(data) < start + size:
-            break
-        yield data[at], bytes(data[start : start + size])
-        at = start + size
-    del data[:at]
 
 
 class Crowd:

@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from tests.benchmarks.chat import ACCEPTED, WARM_UP, post_to_guide
 from tests.benchmarks.chatq_side import CONVERSATIONS
 from tests.benchmarks.measure import Benchmark, Figures, Measure, Run
-from tests.benchmarks.sockets.crowd import PATIENCE_SECONDS, frames
+from tests.benchmarks.sockets.crowd import PATIENCE_SECONDS
 from tests.benchmarks.sockets.sides import chatq_server
 from tests.benchmarks.stage import Stage
-from tests.parts.client import RawSocket, frame
+from tests.parts.client import RawSocket, frame, frames
 
 CONNECTIONS = 32
 IN_FLIGHT = 16
