@@ -43,7 +43,7 @@ def weigh(server: Server, connections: int) -> Figures:
         return {"memory": (_resident(server.pid) - before) / connections}
 
 
-def arrive(server: Server, connections: int, manners: Callable[[str, int], Manners], missed: int) -> Figures:
+def arrive(server: Server, connections: int, manners: Callable[[str, int | None], Manners], missed: int) -> Figures:
     """Return how many clients a second connect, join and get what they missed."""
     # Those of a conversation come one by one, with others between.
     names = [f"c{number % (connections // ROOM)}" for number in range(connections)]

@@ -39,7 +39,7 @@ def deliver(server: Server, rooms: int, deliveries: int) -> Figures:
     members = SOCKETS // rooms
     names = [f"c{number}" for number in range(rooms)]
     with Crowd(server.port) as crowd:
-        crowd.enter([server.manners(names[number % rooms], number) for number in range(SOCKETS)], AT_ONCE)
+        crowd.enter([server.manners(names[number % rooms], None) for number in range(SOCKETS)], AT_ONCE)
         pump = _Pump(server, crowd, names, members)
         pump.run(WARM_UP)
         began = time.perf_counter()
@@ -101,7 +101,7 @@ def delay(server: Server, messages: int, hanging: int) -> Figures:
     """Send messages at a steady rate; return how late they arrive at those who read, in milliseconds."""
     size = LATE_BYTES + HEAD_BYTES
     with Crowd(server.port) as crowd:
-        manners = [server.manners("c", number) for number in range(SOCKETS)]
+        manners = [server.manners("c", None) for _ in range(SOCKETS)]
         crowd.enter(manners[:hanging], AT_ONCE, receive_buffer=HANGING_BUFFER)
         crowd.enter(manners[hanging:], AT_ONCE)
         crowd.stop_reading(range(hanging))

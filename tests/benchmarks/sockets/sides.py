@@ -28,8 +28,8 @@ class Server:
 
     port: int
     pid: int
-    manners: Callable[[str, int], Manners]
-    """How client ``number`` becomes a member of a room."""
+    manners: Callable[[str, int | None], Manners]
+    """How a client becomes a member of a room: as user ``number``, where there are users, or as nobody."""
     emit: Callable[[Sequence[tuple[str, int]]], None]
     """Have it deliver messages, each given as its room and its number there; numbers begin at 1."""
 
@@ -71,10 +71,10 @@ def socket_io_server(stage: Stage, payload_bytes: int) -> Iterator[Server]:
         running.close()
 
 
-def chatq_manners(room: str, number: int, since: int | None = None) -> Manners:
-    """Return how a user greets chatq, says who it is, and joins."""
-    join = {"type": "join", "conversationId": room} | ({} if since is None else {"since": since})
-    said = [{"type": "auth", "userId": f"user-{number}"}, join]
+def chatq_manners(room: str, number: int | None, since: int | None = None) -> Manners:
+    """Return how a client greets chatq, says who it is, if it is anybody, and joins."""
+    said: list[dict[str, object]] = [] if number is None else [{"type": "auth", "userId": f"user-{number}"}]
+    said.append({"type": "join", "conversationId": room} | ({} if since is None else {"since": since}))
     return Manners(
         "/ws",
         ((b'{"type":"hello"', b"".join(frame(1, json.dumps(each).encode()) for each in said)),),
@@ -83,8 +83,8 @@ def chatq_manners(room: str, number: int, since: int | None = None) -> Manners:
     )
 
 
-def socket_io_manners(room: str, number: int) -> Manners:
-    """Return how a client greets Socket.IO, and joins with an acknowledgement."""
+def socket_io_manners(room: str, _number: int | None) -> Manners:
+    """Return how a client greets Socket.IO, which knows no users, and joins with an acknowledgement."""
     answers = {b"0{": "40", b"40{": f'420["join","{room}"]', b"2": "3"}
     return Manners(
         "/socket.io/?EIO=4&transport=websocket",
