@@ -75,8 +75,18 @@ def wait_until_quiet(system: System, seconds: float) -> None:
         client.close()
 
 
+def settle(engine: Engine, transcripts: Sequence[Transcript]) -> None:
+    """Let transcripts know which events there are, once all work is done."""
+    logs: dict[str, list[Any]] = defaultdict(list)
+    for row in sorted(_rows(engine, events), key=lambda row: int(row["seq"])):
+        logs[row["conversation_id"]].append(json.loads(row["payload"]))
+    for transcript in transcripts:
+        transcript.settle(logs[transcript.conversation])
+
+
 def check_database(engine: Engine, transcripts: Sequence[Transcript]) -> None:
     """Compare the database with what it must hold, row by row."""
+    settle(engine, transcripts)
     rows = {table.name: _rows(engine, table) for table in (conversations, events, messages, members, failures)}
     assert rows["failures"] == [], "jobs failed"
     assert {row["id"] for row in rows["conversations"]} == {t.conversation for t in transcripts}

@@ -8,7 +8,7 @@ from threading import Event
 
 from tests.faults.chaos import Chaos
 from tests.faults.conftest import SEED
-from tests.faults.reconcile import check_database, check_watchers, wait_until_quiet
+from tests.faults.reconcile import check_database, check_watchers, settle, wait_until_quiet
 from tests.faults.system import System
 from tests.faults.talker import Talker
 from tests.faults.task import Task, raise_faults
@@ -53,6 +53,7 @@ def test_whatever_is_killed_nothing_is_lost_doubled_or_out_of_order(
         # Then, once it is left in peace, it does what there is to be done
         transcripts = [talker.transcript for talker in talkers]
         wait_until_quiet(system, QUIET_SECONDS)
+        settle(system.engine, transcripts)
         until(lambda: _have_all(watchers, transcripts) or _failed(watching), SEEN_SECONDS, "all seen by all")
         _end(watchers_end, watching)
     finally:
