@@ -58,9 +58,10 @@ def rows(installation: Installation) -> dict[str, list[str]]:
 def traces(installation: Installation) -> list[str]:
     """Return the names of what a run may not leave in Redis: jobs, what belongs to them, and workers."""
     durable = ("chatq:installation", "chatq:lanes", "chatq:lane:", "chatq:ended", "chatq:rotation", "chatq:doorbell")
+    # RQ's own list of its queues names those that were ever used; leases, of lanes and of processes, end by themselves.
+    allowed = (*durable, "rq:queues", "chatq:presence")
     names = (as_text(key) for key in installation.redis.scan_iter())
-    # RQ's own list of its queues names those that were ever used.
-    return [name for name in names if not name.endswith(":lease") and not name.startswith((*durable, "rq:queues"))]
+    return [name for name in names if not name.endswith(":lease") and not name.startswith(allowed)]
 
 
 def is_clean(installation: Installation, before: dict[str, list[str]]) -> None:

@@ -128,6 +128,13 @@ class Transcript:
             marks = self.members.get(event.user or "", Marks())
             assert marks.reach(self.messages[event.message_id].seq, event.status), f"no trace of {event}"
 
+    def makers(self, event: Expected) -> set[str | None]:
+        """Return the jobs that may have made an event: of equal marks that are made together the last one does."""
+        if event.user is None:
+            return {event.job_id}
+        same = (event.message_id, event.status, event.user)
+        return {e.job_id for e in self.accepted if (e.message_id, e.status, e.user) == same}
+
     def status(self, message: Said) -> str:
         """Return the status that a message must have: the furthest that any member but its sender reached."""
         found = "sent"
