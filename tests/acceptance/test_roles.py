@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from chatq.web.serve import GRACE
 from tests.parts.command import Chatq
 from tests.parts.ports import free_port
 from tests.parts.processes import alive, children, descendants, kill_child
@@ -109,7 +110,7 @@ def test_an_api_ends_with_0_and_does_not_wait_for_idle_connections(role: Chatq) 
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
         # When it is told to end, then it closes the connection and ends, long before its time is over
-        assert running.terminate(timeout=6) == 0
+        assert running.terminate(timeout=GRACE) == 0
         assert connection.recv(4096) == b""
 
 

@@ -114,7 +114,17 @@ class Worker(Process):
 
     def wait_at(self, point: Point, seconds: float = 15) -> None:
         """Wait until the worker has done what was ordered at ``point``, for the first time."""
-        until(lambda: self.been_at(point), seconds, f"a worker at {point}; its log is {self.log}")
+        # It says so first.
+        done = f"a worker at {point}; its log is {self.log}"
+        until(lambda: self.been_at(point) and not self._goes_on(), seconds, done)
+
+    def _goes_on(self) -> bool:
+        """Tell whether the worker is neither frozen nor dead."""
+        try:
+            status = Path(f"/proc/{self.pid}/stat").read_text()
+        except FileNotFoundError:
+            return False
+        return status.rpartition(")")[2].split()[0] not in "TZX"
 
 
 class Api(Process):
