@@ -28,6 +28,7 @@ def test_a_worker_that_waits_for_its_database_is_listed_as_alive(
     # Given a worker, and a database that lets nobody in any more
     installation = Installation(chatq, valkey.url, postgres.url(database))
     running = installation.start_worker()
+    until(lambda: Worker.all(connection=installation.redis), what="a worker that is listed")
     installation.engine.dispose()
     postgres.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
     postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
