@@ -29,9 +29,9 @@ from chatq.web.members import Members
 from chatq.web.messages import Messages
 from chatq.web.page import Page
 from chatq.web.requests import Environ
-from chatq.web.script import Script
 from chatq.web.security import Gate, preflight
 from chatq.web.services import Services
+from chatq.web.static_files import StaticFiles
 from chatq.web.websocket import Sockets
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class App(Flask):
         page = Page(with_tokens=services.settings.asks_for_tokens)
         for method, path, view in (
             ("GET", "/", page.show),
-            ("GET", "/static/chatq.js", Script().show),
+            ("GET", "/static/<path:path>", StaticFiles().show),
             ("GET", "/healthz", health.live),
             ("GET", "/readyz", health.ready),
             ("GET", "/problems/<code>", problems.page),

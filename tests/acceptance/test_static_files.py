@@ -1,4 +1,4 @@
-"""The browser's client as a file: what a browser, and a page of another origin, need to load it."""
+"""Files for browsers: what a browser needs to load them, and a page of another origin the client."""
 
 from __future__ import annotations
 
@@ -33,4 +33,5 @@ def test_script_is_served_as_a_module_for_pages_that_are_allowed(sqlite_roles: R
     head = http.head(path)
     assert (head.status_code, head.content) == (200, b"")
     assert http.post(path).status_code == 405
-    assert http.get("/static/other.js").status_code == 404
+    for path in ("other.js", "..%2fpages%2fchat.html", "%2e%2e/pages/chat.html", "", "chatq.js/"):
+        assert http.get(f"/static/{path}").status_code == 404
