@@ -98,7 +98,9 @@ def drain_rq(stage: Stage, redis_url: str, messages: int) -> Figures:
         subprocess.run([*program, "fill", redis_url, str(messages), str(CONVERSATIONS)], cwd=ROOT, check=True)
         work = [*program, "work", redis_url, database_url]
         with subprocess.Popen(work, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as worker:
-            backlog = Backlog(client, ["rq:queue:messages"], ["rq:wip:messages"])
+            # Between its queue and the registry of what is under way, a job lies in a list of its own.
+            lists = ["rq:queue:messages", "rq:queue:messages:intermediate"]
+            backlog = Backlog(client, lists, ["rq:wip:messages"])
             rate = backlog.drain_rate(lambda: worker.poll() is None)
             worker.kill()
         with psycopg.connect(database_url) as connection:
