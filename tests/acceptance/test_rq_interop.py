@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import httpx
 import pytest
 from rq import Worker
 from rq.job import Job, requeue_job
@@ -17,10 +19,13 @@ from sqlalchemy import Engine
 from chatq.domain.ids import computed_id
 from tests.parts.command import ROOT
 from tests.parts.installation import LANES, Installation
+from tests.parts.ports import free_port, listens
 from tests.parts.waiting import until
 
 on_one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """What Redis alone decides is tried on one kind of database."""
+
+UNKNOWN = computed_id("general", "nobody", "nothing")
 
 
 class Rq:
@@ -172,6 +177,43 @@ def test_workers_that_run_are_suspended_and_resumed(installation: Installation, 
     rq("resume")
     installation.wait_for_contents(["before", "after"])
     until(lambda: state_of(installation, job_id) == "failed", what="a job without a handler failed")
+
+
+@on_one_database
+def test_a_dashboard_shows_queues_workers_and_what_failed(installation: Installation) -> None:
+    # Given a job that waits for a worker of its kind, and one that failed
+    worker = installation.start_worker()
+    installation.send("hello")
+    installation.wait_for_contents(["hello"])
+    assert installation("enqueue", "resizeImage").code == 0
+    assert installation("enqueue", "deleteMessage", f"messageId={UNKNOWN}", "--wait").code == 1
+    # When the dashboard of RQ's users runs beside it, then it shows them, and disturbs nothing
+    with dashboard(installation) as shown:
+        queues = {queue["name"]: queue for queue in shown("queues")["queues"]}
+        assert queues["default"]["count"] == 1
+        (lane,) = [name for name, queue in queues.items() if queue["failed_job_registry_count"]]
+        (failed,) = shown(f"jobs/{lane}/failed/8/asc/1")["jobs"]
+        assert (failed["description"], failed["exc_info"]) == ("deleteMessage", f"There is no message {UNKNOWN}.")
+        (seen,) = shown("workers")["workers"]
+        assert (seen["pid"], seen["successful_job_count"], seen["failed_job_count"]) == (worker.pid, 1, 1)
+    installation.send("good-bye")
+    installation.wait_for_contents(["hello", "good-bye"])
+
+
+@contextmanager
+def dashboard(installation: Installation) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """Run rq-dashboard, and yield what asks it."""
+    port = free_port()
+    # Its dependencies are its own affair, their warnings as well.
+    command = [sys.executable, "-W", "ignore", "-m", "rq_dashboard", "-b", "127.0.0.1", "-p", str(port)]
+    command += ["-u", installation.environment["REDIS_URL"]]
+    with (
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}/0/data/") as http,
+    ):
+        until(lambda: listens(port), 30, "the dashboard")
+        yield lambda path: http.get(f"{path}.json").raise_for_status().json()
+        process.terminate()
 
 
 # --- registries ----------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from chatq.errors import ExitCode
 from tests.acceptance.test_websocket import ONE_DATABASE
 from tests.parts.client import Client, RawSocket, frame
+from tests.parts.ports import listens
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
@@ -278,12 +278,3 @@ def test_what_is_in_hand_at_sigterm_is_answered_before_4503(sqlite_roles: Roles,
         assert [client.expect("accepted", 20)["ref"] for _ in range(50)] == [str(number) for number in range(50)]
         assert client.close_code() == 4503
         assert api.wait(10) == ExitCode.DONE
-
-
-def listens(port: int) -> bool:
-    """Tell whether somebody accepts connections there."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except OSError:
-        return False
-    return True
