@@ -11,7 +11,7 @@
 
 It behaves as the browser's ``/static/chatq.js`` does: reconnects with jittered backoff, joins again after the
 last event that it has, drops what it has already, notices what is missing, and sends again under the same
-``clientMessageId`` until the server has accepted or refused.
+``clientMessageId`` until the server has accepted or refused; where it was too fast, after as long as the server says.
 
 ``client`` is the face; ``session`` one client's life from connection to connection; ``following``, ``sending``
 and ``statuses`` what is followed, sent and marked through all of them; ``line`` the questions that one

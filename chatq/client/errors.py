@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chatq.client.connection import Frame
+from chatq.client.loop import backoff
 from chatq.errors import ChatqError, FieldProblem, InvalidFields
 
 PASSING = frozenset(
     ("overloaded", "queue-unavailable", "durability-unknown", "database-unavailable", "not-ready", "rate-limited")
 )
 """Codes of errors that pass by themselves."""
+
+
+def pause_after(error: Frame, attempt: int) -> float:
+    """Return how many seconds to wait after an error that passes, the first being attempt 0.
+
+    No less than the server says, for whoever was too fast.
+    """
+    return float(error.get("retryAfter", 0)) + backoff(attempt)
 
 
 class ClientClosed(ChatqError):

@@ -7,9 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from chatq.client.connection import Frame
-from chatq.client.errors import PASSING, refusal
+from chatq.client.errors import PASSING, pause_after, refusal
 from chatq.client.line import Line
-from chatq.client.loop import backoff
 from chatq.errors import ChatqError, Forbidden
 
 OVERTAKEN_SECONDS = 1.0
@@ -164,7 +163,8 @@ class Followings:
         def refused(error: Frame) -> None:
             self._answered(conversation_id, ref)
             if error["code"] in PASSING:
-                self._line.loop.after(backoff(following.attempt), lambda: self._join_again(conversation_id, following))
+                pause = pause_after(error, following.attempt)
+                self._line.loop.after(pause, lambda: self._join_again(conversation_id, following))
                 following.attempt += 1
             elif self._followed.get(conversation_id) is following:
                 self._hand_over({**error, "conversationId": conversation_id}, following.on_event)

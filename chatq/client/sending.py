@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatq.client.connection import Frame
-from chatq.client.errors import PASSING, refusal
+from chatq.client.errors import PASSING, pause_after, refusal
 from chatq.client.line import Line
-from chatq.client.loop import Timer, backoff
+from chatq.client.loop import Timer
 from chatq.errors import ChatqError
 
 ANSWER_SECONDS = 15.0
@@ -111,7 +111,7 @@ class Sending:
     def _answered(self, queue: _Queue, message: Message, answer: Frame) -> None:
         self._stop(queue)
         if answer["type"] == "error" and answer["code"] in PASSING:
-            self._again_in(backoff(queue.attempt), message.conversation_id, queue)
+            self._again_in(pause_after(answer, queue.attempt), message.conversation_id, queue)
             queue.attempt += 1
             return
         queue.messages.popleft()

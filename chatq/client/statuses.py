@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatq.client.connection import Frame
-from chatq.client.errors import PASSING
+from chatq.client.errors import PASSING, pause_after
 from chatq.client.line import Line
-from chatq.client.loop import backoff
 
 
 @dataclass
@@ -57,7 +56,7 @@ class Statuses:
         def failed(error: Frame) -> None:
             if error["code"] in PASSING:
                 status.told = 0
-                self._line.loop.after(backoff(0), self.connected)
+                self._line.loop.after(pause_after(error, 0), self.connected)
             else:
                 self._statuses.pop(message_id, None)
                 self._hand_over(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from socket import MSG_PEEK
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -12,10 +13,12 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
+from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
 
-from chatq.web.plain import PEEK_BYTES, serve_plain
+from chatq.web.plain import PEEK_BYTES, serve_plain, whole_response
 from chatq.web.responses import write_at_once
+from chatq.web.unreadable import answer_unreadable
 
 
 class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
@@ -87,6 +90,11 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
             client.close()
         else:
             super().handle(listener, client, address)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer a request that could not be read."""
+        with suppress(OSError):
+            write_nonblock(client, whole_response(answer_unreadable(exc), "close"))
 
     def _serve_plain(self, client: Any) -> tuple[Callable[[], None] | None, bool]:
         """Serve the next request if it is plain, and tell whether it was; or return what runs the session it begins."""

@@ -47,7 +47,7 @@ def serve_plain(
     while size:
         size -= len(client.recv(size))
     answer = application(environ)
-    client.sendall(_response(answer, "keep-alive" if alive() else "close"))
+    client.sendall(whole_response(answer, "keep-alive" if alive() else "close"))
     return True
 
 
@@ -109,7 +109,8 @@ def _is_size(text: str) -> bool:
     return 0 < len(text) < 6 and text.isascii() and text.isdigit()
 
 
-def _response(answer: Answer, connection: str) -> bytes:
+def whole_response(answer: Answer, connection: str) -> bytes:
+    """Return what is written to a socket that is to be kept alive, or closed, as ``connection`` says."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in answer.headers])
     date = _date(int(time.time()))
     head = f"HTTP/1.1 {answer.status}\r\nServer: gunicorn\r\nDate: {date}\r\nConnection: {connection}\r\n{lines}\r\n"

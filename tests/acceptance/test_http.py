@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import closing
+from http.client import HTTPResponse
 from typing import Any
 from uuid import uuid4
 
@@ -284,6 +286,31 @@ def test_chunks_that_are_none_are_400(roles: Roles, body: bytes) -> None:
             b"POST /api/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + body
         )
         assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+@ONE_DATABASE
+@pytest.mark.parametrize(
+    ("head", "status", "code"),
+    [
+        (b"what is this\r\n\r\n", 400, "bad-request"),
+        (b"GET /healthz HTTP/9\r\n\r\n", 400, "bad-request"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n", 400, "bad-request"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: cuneiform\r\n\r\n", 400, "bad-request"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * 10_000 + b"\r\n\r\n", 413, "too-large"),
+        (b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 413, "too-large"),
+    ],
+    ids=["no request line", "version", "header", "transfer coding", "long header", "long address"],
+)
+def test_request_that_cannot_be_read_is_told_why(roles: Roles, head: bytes, status: int, code: str) -> None:
+    with closing(socket.create_connection(("127.0.0.1", roles.port), 20)) as connection:
+        connection.sendall(head)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        problem = json.loads(answer.read())
+
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (answer.status, problem["status"], problem["code"]) == (status, status, code)
+    assert problem["detail"]
 
 
 @ONE_DATABASE

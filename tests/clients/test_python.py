@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from chatq.client import Client, ClientClosed, NoAnswer
 from chatq.client.handing import ROOM
 from chatq.errors import ExitCode, InvalidFields, TooLarge
+from tests.parts.command import ROOT
 from tests.parts.ports import free_port
 from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
@@ -145,3 +148,10 @@ def test_slow_taker_misses_nothing(roles: Roles) -> None:
             if len(seqs) == count + 1:
                 break
         assert seqs == list(range(1, count + 2))
+
+
+def test_a_program_with_a_client_loads_nothing_of_the_servers() -> None:
+    command = "import sys, chatq.client; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=ROOT)
+    servers = {"alembic", "flask", "gevent", "gunicorn", "psycopg", "redis", "rq", "sqlalchemy", "structlog", "typer"}
+    assert servers.isdisjoint(done.stdout.split())

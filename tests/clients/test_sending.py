@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.clients.conftest import Open
-from tests.clients.driven import Refused
+from tests.clients.driven import Driven, Refused
+from tests.parts.ports import free_port
 from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
 from tests.parts.wire import Wire
@@ -76,3 +79,37 @@ def test_answers_that_are_lost_cost_nothing(open_client: Open, roles: Roles, wir
         wire.cut()
     assert len({accepted["messageId"] for accepted in sent.result(60)}) == 3
     client.wait(lambda: client.contents(conversation) == contents)
+
+
+@pytest.fixture
+def slow_wire(roles: Roles) -> Iterator[Wire]:
+    """The network in front of an API where a user may send twelve messages, and one more every five seconds."""
+    port = free_port()
+    settings = {**roles.environment, "CHATQ_RATE_LIMIT": "12/m"}
+    api = roles.chatq.start("api", "--port", str(port), env=settings)
+    api.wait_for("listening")
+    wire = Wire(port)
+    yield wire
+    wire.close()
+    api.terminate()
+
+
+def test_who_was_too_fast_waits_as_long_as_the_server_says(slow_wire: Wire) -> None:
+    conversation = fresh()
+    clients = {kind: Driven(kind, slow_wire.url, userId=kind) for kind in ("javascript", "threads")}
+    try:
+        for user, client in clients.items():
+            client.do("join", conversationId=conversation)
+            message = {"conversationId": conversation, "messageData": {"senderId": user, "content": "many"}}
+            batch = {"messages": [message] * 12}
+            results = httpx.post(f"{slow_wire.url}/api/messages/batch", json=batch, timeout=20).json()["results"]
+            assert [result["status"] for result in results] == ["Message queued"] * 12
+        sent = [client.start("send", conversationId=conversation, content="late") for client in clients.values()]
+        for each in sent:
+            assert each.result(60)["messageId"]
+    finally:
+        for client in clients.values():
+            client.close()
+
+    refusals = [frame for frame in slow_wire.passed if b'"rate-limited"' in frame]
+    assert len(refusals) <= len(clients), refusals

@@ -18,6 +18,8 @@ class Wire:
     """
 
     def __init__(self, server_port: int) -> None:
+        self.passed: list[bytes] = []
+        """Payloads of the server's frames that were passed on."""
         self.lost: list[bytes] = []
         """Payloads of the frames that were lost."""
         self.connections = 0
@@ -62,7 +64,7 @@ class Wire:
             part = next((part for part in self._losing if part in payload), None)
             if part is not None:
                 self._losing.remove(part)
-                self.lost.append(payload)
+            (self.passed if part is None else self.lost).append(payload)
             return part is None
 
     def _accept(self) -> None:

@@ -22,8 +22,8 @@
  *
  * What it does by itself: reconnects, with jittered exponential backoff; joins again after the last event that it has;
  * drops what it has already; notices what is missing, and fetches it; sends again, under the same `clientMessageId`,
- * until the server has accepted or refused. Messages to one conversation are sent one after the other, so that none
- * overtakes another.
+ * until the server has accepted or refused; where it was too fast, after as long as the server says. Messages to one
+ * conversation are sent one after the other, so that none overtakes another.
  *
  * Events (`on` returns a function that ends the listening):
  *
@@ -432,7 +432,7 @@ export class Chatq {
     const ref = this.#ask({ type: "join", conversationId, since: followed.seq ?? undefined }, (error) => {
       this.#joinAnswered(conversationId, ref);
       if (PASSING.has(error.code)) {
-        const pause = backoff(followed.attempt++);
+        const pause = pauseAfter(error, followed.attempt++);
         this.#time(`join ${conversationId}`, pause, () => this.#joinAgain(conversationId, followed));
       } else if (this.#followed.get(conversationId) === followed) {
         this.#unfollow(conversationId, new ChatqError(error.code, error.detail));
@@ -497,7 +497,7 @@ export class Chatq {
     const ref = this.#ask({ type: "send", conversationId, messageData: message.data }, (answer) => {
       const error = new ChatqError(answer.code, answer.detail);
       if (PASSING.has(answer.code)) {
-        this.#time(timer, backoff(queue.attempt++), () => this.#pump(conversationId, queue));
+        this.#time(timer, pauseAfter(answer, queue.attempt++), () => this.#pump(conversationId, queue));
         return this.#tellRetry(conversationId, error);
       }
       this.#stop(timer);
@@ -531,7 +531,7 @@ export class Chatq {
       entry.told = this.#ask({ type: "status", messageId, status: entry.status }, (error) => {
         if (PASSING.has(error.code)) {
           entry.told = 0;
-          return this.#time("statuses", backoff(0), () => this.#report());
+          return this.#time("statuses", pauseAfter(error, 0), () => this.#report());
         }
         this.#statuses.delete(messageId);
         this.#emit("error", error);
@@ -596,6 +596,15 @@ export class Chatq {
 /** @param {number} attempt @returns {number} milliseconds: "full jitter" spreads those who lost the same server. */
 function backoff(attempt) {
   return Math.random() * Math.min(MINUTE / 2, 1_000 * 2 ** attempt);
+}
+
+/**
+ * @param {{ retryAfter?: number }} error in seconds, if the server says when it takes more
+ * @param {number} attempt
+ * @returns {number} milliseconds to wait after an error that passes
+ */
+function pauseAfter({ retryAfter = 0 }, attempt) {
+  return retryAfter * 1_000 + backoff(attempt);
 }
 
 /** @returns {any} */
