@@ -9,7 +9,7 @@ A message's life, and where to read about each step:
    (``queue.lanes``).
 3. A worker claims whatever is there, some hundreds of jobs at most (``worker.messages``).
 4. One transaction gives numbers, stores messages and events, and moves the conversation on
-   (``store.batch``, whose rules are in ``store.ledger``).
+   (``store.batch``, whose rules are in ``store.effects``).
 5. Only what was committed is published; in the same round trip the jobs are finished
    (``worker.batch``, ``queue.lanes``).
 6. Every API process with a member of the conversation hands the event to their websockets, and replays

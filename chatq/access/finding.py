@@ -15,7 +15,8 @@ from chatq.errors import JobRefused, UnknownMessage
 from chatq.queue import keys
 from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
-from chatq.store import reads
+from chatq.store.failures import find_failure
+from chatq.store.history import find_message
 from chatq.store.work import EXPIRED
 
 State = Literal["queued", "persisted", "failed", "expired", "deleted"]
@@ -53,7 +54,7 @@ def find(engine: Engine, redis: Redis, message_id: str, *, failed: bool = True) 
 
 
 def _stored(engine: Engine, message_id: str) -> Known | None:
-    message = reads.find_message(engine, message_id)
+    message = find_message(engine, message_id)
     if message is None:
         return None
     state: State = "persisted" if message.deleted_at is None else "deleted"
@@ -61,7 +62,7 @@ def _stored(engine: Engine, message_id: str) -> Known | None:
 
 
 def _failure(engine: Engine, message_id: str) -> Known | None:
-    failure = reads.find_failure(engine, message_id)
+    failure = find_failure(engine, message_id)
     if failure is None:
         return None
     state: State = "expired" if failure.reason == EXPIRED else "failed"

@@ -108,6 +108,11 @@ class Message(Wire):
     deleted_at: str | None
 
 
+def is_same(message: Message, data: MessageData) -> bool:
+    """Tell whether a stored message is the one that ``data`` describe."""
+    return message.content == data.content and (message.metadata or None) == (data.metadata or None)
+
+
 def check_size(content: str, metadata: dict[str, Any] | None, max_content_bytes: int) -> None:
     """Refuse content or metadata that is larger than allowed.
 

@@ -9,19 +9,14 @@ from __future__ import annotations
 import time
 import zlib
 from base64 import b64encode
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import redis
 
 from chatq.domain.clock import timestamp
-from chatq.domain.ids import MAX_JOB_ID
-from chatq.domain.jobs import MessageJob
-from chatq.errors import JobRefused
 from chatq.queue import keys
-from chatq.queue.codec import decode_job
+from chatq.queue.claims import Claim, Finish, Held, read_claims
 from chatq.queue.scripts import Argument, Command, Pipeline, evalsha, run
 
 LEASE_MS = 3500
@@ -30,67 +25,6 @@ TURN_SECONDS = 0.2
 """How long a worker keeps a lane while others wait."""
 BATCH = 500
 """How many jobs are claimed at most."""
-
-
-class Claim(NamedTuple):
-    """One claimed job, as it lies in Redis."""
-
-    job_id: str
-    job: MessageJob | JobRefused
-    """What is to be done, or why that cannot be read."""
-    created_at: str
-    attempts: int
-    """How often it was tried before."""
-    failed_before: bool
-    """Whether it failed, and somebody queued it again."""
-
-    @property
-    def tried_before(self) -> bool:
-        """Whether jobs that were accepted before this attempt may wait for it."""
-        return self.attempts > 0 or self.failed_before
-
-
-@dataclass(slots=True)
-class Held:
-    """A lane that this worker holds, with the jobs that it claimed."""
-
-    lane: int
-    token: str
-    """Of this very hold: what is sent for it, and arrives after the lane was taken anew, changes nothing."""
-    epoch: int | None
-    """The lane's epoch in the database; None: it must be taken over there first."""
-    claims: list[Claim]
-    """The jobs in hand."""
-    since: float
-    """Monotonic time at which the lane was taken."""
-    ahead: Future[list[Claim]] | None = None
-    """The jobs after those in hand, on their way; none if the lane was lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What became of a claimed job that is not simply done."""
-
-    job_id: str
-    fate: Literal["failed", "retry", "behind", "gone"]
-    trace: str = ""
-    """The traceback."""
-    at: float = 0.0
-    """``failed``: until when it rests; ``retry``: when it is due; in seconds since the epoch."""
-    attempts: int = 0
-    message_id: str = ""
-    """``behind``: the message that it waits for; else the message whose client id may be used again, if any."""
-
-
-@dataclass(slots=True)
-class Finish:
-    """How a batch ended, and what there is to publish of it."""
-
-    done: list[str] = field(default_factory=list)
-    ended: list[Ended] = field(default_factory=list)
-    publish: list[tuple[str, bytes]] = field(default_factory=list)
-    """Channel and payload, in order."""
-    seconds: float = 0.0
 
 
 class Lanes:
@@ -127,7 +61,7 @@ class Lanes:
         lane, epoch, jobs, self.unrouted = answer
         if lane < 0:
             return None
-        return Held(lane, token, int(epoch) if epoch else None, _claims(jobs), time.monotonic())
+        return Held(lane, token, int(epoch) if epoch else None, read_claims(jobs), time.monotonic())
 
     def claim_ahead(self, held: Held, batch: int = BATCH) -> None:
         """Ask for the jobs after those in hand, if that was not done yet, and do not wait for the answer.
@@ -189,7 +123,7 @@ class Lanes:
             held.claims, held.ahead = following, self._reader.submit(_claimed, asked)
             return True
         kept, jobs = asked.answers()[-2:]
-        held.claims, held.ahead = _claims(jobs or []), None
+        held.claims, held.ahead = read_claims(jobs or []), None
         return bool(kept)
 
     def hold(self, held: Held, *, epoch: int | None = None) -> bool:
@@ -235,26 +169,4 @@ def _tried_before(claims: list[Claim]) -> bool:
 
 
 def _claimed(asked: Pipeline) -> list[Claim]:
-    return _claims(asked.answers()[-1] or [])
-
-
-def _claims(jobs: list[list[bytes]]) -> list[Claim]:
-    return [
-        Claim(
-            id_ := job_id.decode(),
-            _read(id_, data),
-            created.decode("utf-8", "replace"),
-            int(attempts or 0),
-            bool(failed),
-        )
-        for job_id, data, created, attempts, failed in jobs
-    ]
-
-
-def _read(job_id: str, data: bytes) -> MessageJob | JobRefused:
-    if len(job_id) > MAX_JOB_ID:
-        return JobRefused(f"The job's id has more than {MAX_JOB_ID} characters.")
-    try:
-        return decode_job(data)
-    except JobRefused as error:
-        return error
+    return read_claims(asked.answers()[-1] or [])

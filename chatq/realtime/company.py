@@ -35,13 +35,13 @@ class Company:
 
     def enter(self, connection: Connection, room: Room) -> None:
         """A connection follows a room from now on: tell it who is there, and the others that it is."""
-        if roll := self._presence.enter(room.conversation_id, room.user_of(connection)):
+        if roll := self._presence.enter(room.conversation_id, room.audience.user_of(connection)):
             connection.send(roll)
 
     def leave(self, connection: Connection, room: Room) -> None:
         """A connection is about to follow a room no more, if it follows it at all."""
-        if room.has(connection):
-            user = room.user_of(connection)
+        if connection in room.audience:
+            user = room.audience.user_of(connection)
             self._typists.stop(connection, room.conversation_id, user)
             self._presence.leave(room.conversation_id, user)
 
@@ -51,9 +51,9 @@ class Company:
 
     def rename(self, connection: Connection, room: Room, user: str | None) -> None:
         """A connection that follows a room, or is about to, is another user's from now on."""
-        if room.has(connection) and room.user_of(connection) != user:
+        if connection in room.audience and room.audience.user_of(connection) != user:
             self.leave(connection, room)
-            room.rename(connection, user)
+            room.audience.rename(connection, user)
             self._presence.enter(room.conversation_id, user)
 
     def type(self, connection: Connection, conversation_id: str, user_id: str, *, active: bool) -> None:
@@ -76,10 +76,10 @@ class Company:
         """Send a frame to all followers of a conversation that are not this user's."""
         room = self._rooms.get(keys.conversation_channel(conversation_id))
         if room is not None and not self.doubtful:
-            room.tell_others(user_id, frame)
+            room.audience.tell_others(user_id, frame)
 
     def tell_of_each(self, conversation_id: str, frames: Mapping[str, bytes]) -> None:
         """Send frames, by whom each is about, to all followers of a conversation, but none about a follower's own."""
         room = self._rooms.get(keys.conversation_channel(conversation_id))
         if room is not None:
-            room.tell_of_each(frames)
+            room.audience.tell_of_each(frames)

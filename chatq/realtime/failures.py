@@ -16,8 +16,7 @@ from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
 from chatq.realtime.connection import Connection
 from chatq.realtime.frames import text_frame
-from chatq.store import reads
-from chatq.store.reads import Failure
+from chatq.store.failures import Failure, pending_failures, resolve_failures
 
 
 def tell_failures(connection: Connection, engine: Engine, client: redis.Redis, user_id: str) -> None:
@@ -27,13 +26,13 @@ def tell_failures(connection: Connection, engine: Engine, client: redis.Redis, u
         DatabaseError: the database cannot be asked; what was told may be told again.
         Closed: the connection has ended before everything was sent.
     """
-    while failures := reads.pending_failures(engine, user_id):
+    while failures := pending_failures(engine, user_id):
         client_ids = find_client_ids(client, failures)
         for failure, client_id in zip(failures, client_ids, strict=True):
             event = MessageFailed(message_id=failure.message_id, client_message_id=client_id, reason=failure.reason)
             connection.send(text_frame(to_payload(event).encode()))
         connection.wait_until_below(0)
-        reads.resolve_failures(engine, [failure.job_id for failure in failures], timestamp())
+        resolve_failures(engine, [failure.job_id for failure in failures], timestamp())
 
 
 def find_client_ids(client: redis.Redis, failures: Sequence[Failure]) -> list[str | None]:

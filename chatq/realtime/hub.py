@@ -8,29 +8,27 @@ from functools import partial
 import gevent
 import redis
 import structlog
-from gevent.lock import Semaphore
 from sqlalchemy import Engine
 
 from chatq.access.membership import Change, Memberships
 from chatq.domain.wire import decode, encode
-from chatq.errors import DatabaseError, Forbidden
+from chatq.errors import Forbidden
 from chatq.queue import keys
+from chatq.realtime.archive import Archive
 from chatq.realtime.bus import Bus
 from chatq.realtime.company import Company
 from chatq.realtime.connection import Connection
 from chatq.realtime.frames import CloseCode, text_frame
 from chatq.realtime.gossip import MARK
-from chatq.realtime.live import Past, is_dense, numbered
-from chatq.realtime.questions import Questions
-from chatq.realtime.recall import Recall
-from chatq.realtime.room import PAGE, RETRY_SECONDS, Room
-from chatq.store import members, reads
-from chatq.store.reads import Kept
+from chatq.realtime.live import numbered
+from chatq.realtime.recovery import Recovery
+from chatq.realtime.room import Room
+from chatq.realtime.users import Users
+from chatq.store import members
+from chatq.store.event_log import last_seqs
 
 REPLAY_BYTES = 256 * 1024
 """While a client is sent its past, no more than about this waits for it."""
-PAGES_AT_ONCE = 3
-"""Joins that read from the log at the same time: fewer than there are connections that are kept open."""
 
 log = structlog.get_logger("chatq.realtime")
 
@@ -54,18 +52,13 @@ class Hub:
         self._connections: set[Connection] = set()
         self._rooms: dict[str, Room] = {}
         """By channel."""
-        self._users: dict[str, dict[Connection, None]] = {}
-        """By channel: the connections of one user."""
+        self._users = Users(self._bus)
         self._joined: dict[Connection, dict[str, str | None]] = {}
         """By connection: the conversations that it follows, or is about to, each with the user as whom it may."""
-        self._outages = 0
-        self._doubtful = False
-        """Whether somebody may follow a conversation who is no member any more."""
-        self._kept: Questions[str, Kept] = Questions(partial(reads.find_kept, engine))
-        self._pages = Semaphore(PAGES_AT_ONCE)
-        self._recall = Recall()
+        self._archive = Archive(engine)
+        self._recovery = Recovery(self._expel_removed, self._catch_up)
         self._draining = False
-        self._company = Company(client, self._rooms, lambda: self._doubtful)
+        self._company = Company(client, self._rooms, lambda: self._recovery.doubtful)
 
     def enter(self, connection: Connection) -> None:
         """Know a connection from now on."""
@@ -137,10 +130,10 @@ class Hub:
         window = room.watch()
         try:
             self._bus.subscribe(channel)
-            kept = self._kept.ask(conversation_id)
+            kept = self._archive.find_kept(conversation_id)
             recovered = since is None or kept.first_seq - 1 <= since <= kept.last_seq
             position = kept.last_seq if since is None or not recovered else since
-            first = self._past(conversation_id, position, kept.last_seq)
+            first = self._archive.read(conversation_id, position, kept.last_seq)
             room.add(
                 connection,
                 first,
@@ -152,7 +145,7 @@ class Hub:
                 pause=partial(connection.wait_until_below, REPLAY_BYTES),
             )
             if conversation_id not in self.joined(connection):
-                room.remove(connection)
+                room.audience.remove(connection)
                 raise _Removed
             self._company.enter(connection, room)
         finally:
@@ -173,37 +166,29 @@ class Hub:
         room = self._rooms.get(channel)
         if room is not None:
             self._company.leave(connection, room)
-            room.remove(connection)
+            room.audience.remove(connection)
             self._drop_if_empty(channel, room)
 
     def follow_user(self, connection: Connection, user_id: str) -> None:
         """Send a connection what is for one user alone."""
-        channel = keys.user_channel(user_id)
-        self._users.setdefault(channel, {})[connection] = None
-        self._bus.subscribe(channel)
+        self._users.add(connection, user_id)
         self._rename(connection, user_id)
 
     def leave_user(self, connection: Connection, user_id: str) -> None:
         """Send a connection nothing more of what is for one user alone."""
         self._rename(connection, None)
-        channel = keys.user_channel(user_id)
-        followers = self._users.get(channel, {})
-        followers.pop(connection, None)
-        if not followers and self._users.pop(channel, None) is not None:
-            self._bus.unsubscribe(channel)
+        self._users.remove(connection, user_id)
 
     def receive(self, channel: str, payload: bytes) -> None:
         """Take what was published: one or more frames, one a line."""
         room = self._rooms.get(channel)
         if room is not None:
             self._take(room, payload.split(b"\n"))
-        elif channel in self._users:
-            frames = b"".join(text_frame(line) for line in payload.split(b"\n"))
-            for connection in self._users[channel]:
-                connection.send(frames)
         elif channel == keys.MEMBERS:
             for line in payload.split(b"\n"):
                 self._learn(decode(line, Change))
+        else:
+            self._users.receive(channel, payload)
 
     def type(self, connection: Connection, conversation_id: str, user_id: str, *, active: bool) -> None:
         """Tell the others in a conversation that a connection's user types, or does not any more.
@@ -217,8 +202,7 @@ class Hub:
 
     def lost(self) -> None:
         """Learn that the bus is down: who is removed meanwhile is not heard of."""
-        self._outages += 1
-        self._doubtful = True
+        self._recovery.lost()
         self._memberships.deafen()
 
     def restored(self) -> None:
@@ -227,20 +211,17 @@ class Hub:
         for room in self._rooms.values():
             room.spoil()
         self._company.restored()
-        if self._rooms:
-            gevent.spawn(self._recover, self._outages)
-        else:
-            self._doubtful = False
+        self._recovery.restored(followed=bool(self._rooms))
 
     def _take(self, room: Room, lines: Sequence[bytes]) -> None:
         pieces = [line for line in lines if line.startswith(MARK)]
         if len(pieces) < len(lines):
-            if self._doubtful:
+            if self._recovery.doubtful:
                 # It is read from the log once it is known who may.
                 room.spoil()
             else:
                 events = [numbered(line) for line in lines if not line.startswith(MARK)]
-                self._recall.follow(room.conversation_id, events)
+                self._archive.follow(room.conversation_id, events)
                 room.receive(events)
         for line in pieces:
             self._company.hear(room, line)
@@ -251,22 +232,9 @@ class Hub:
             if (room := self._rooms.get(keys.conversation_channel(conversation_id))) is not None:
                 self._company.rename(connection, room, user)
 
-    def _recover(self, outage: int) -> None:
-        for step in (self._expel_removed, self._trust, self._catch_up):
-            while outage == self._outages:
-                try:
-                    step()
-                    break
-                except DatabaseError as error:
-                    log.warning("what was missed cannot be read; trying again", reason=error.detail)
-                    gevent.sleep(RETRY_SECONDS)
-
-    def _trust(self) -> None:
-        self._doubtful = False
-
     def _catch_up(self) -> None:
         positions = {room: position for room in self._rooms.values() if (position := room.position) is not None}
-        newest = reads.last_seqs(self._engine, [room.conversation_id for room in positions])
+        newest = last_seqs(self._engine, [room.conversation_id for room in positions])
         for room, position in positions.items():
             if newest[room.conversation_id] > position:
                 room.fill()
@@ -288,23 +256,10 @@ class Hub:
             self._expel(conversation_id, user_id)
 
     def _expel(self, conversation_id: str, user_id: str) -> None:
-        for connection in list(self._users.get(keys.user_channel(user_id), ())):
+        for connection in self._users.connections_of(user_id):
             if self._joined.get(connection, {}).get(conversation_id) == user_id:
                 self.leave(connection, conversation_id)
                 connection.send(_frame("left", conversationId=conversation_id))
-
-    def _past(self, conversation_id: str, position: int, last: int) -> Past:
-        """Return the events after ``position``, the first page of them at least."""
-        if position >= last:
-            return Past([], last)
-        events = self._recall.after(conversation_id, position, last)
-        if events is None:
-            with self._pages:
-                payloads = reads.payloads_after(self._engine, conversation_id, position, PAGE)
-            events = [numbered(payload) for payload in payloads]
-            if events and events[-1].seq >= last and is_dense(events, position):
-                self._recall.remember(conversation_id, list(events))
-        return Past(events, last)
 
     def _drop_if_empty(self, channel: str, room: Room) -> None:
         if room.empty and self._rooms.get(channel) is room:

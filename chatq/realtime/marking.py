@@ -15,7 +15,7 @@ from chatq.errors import ChatqError
 from chatq.realtime import client_frames
 from chatq.realtime.sending import Order
 from chatq.realtime.shared import Shared
-from chatq.store import reads
+from chatq.store.history import find_messages
 
 Refused = tuple[client_frames.Mark, ChatqError]
 
@@ -33,7 +33,7 @@ def read_marks(
     marks: list[Mark] = []
     stored: list[tuple[client_frames.Mark, str]] = []
     user = caller.acting_as(None)
-    found = reads.find_messages(shared.engine, {frame.message_id for frame in frames})
+    found = find_messages(shared.engine, {frame.message_id for frame in frames})
     for frame in frames:
         try:
             message = found.get(frame.message_id)

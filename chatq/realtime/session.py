@@ -36,7 +36,7 @@ from chatq.realtime.meter import Meter, TooFast
 from chatq.realtime.room import NotKept
 from chatq.realtime.sending import Order, error_frame
 from chatq.realtime.shared import Shared
-from chatq.store import reads
+from chatq.store.event_log import last_seqs
 
 AUTH_SECONDS = 10.0
 """Within so long a client has to say who it is."""
@@ -156,7 +156,7 @@ class Session:
             self._become(self._check(frame.token))
         elif isinstance(frame, Ping):
             joined = shared.hub.joined(self._connection)
-            self._say("pong", seqs=reads.last_seqs(shared.engine, joined) if joined else {})
+            self._say("pong", seqs=last_seqs(shared.engine, joined) if joined else {})
         elif isinstance(frame, Join):
             self._join(frame)
         elif isinstance(frame, Leave):

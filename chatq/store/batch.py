@@ -20,11 +20,11 @@ from chatq.domain.jobs import SendMessage
 from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import DatabaseUnavailable
 from chatq.store.bulk import Write, commit_with, write_all
-from chatq.store.engine import first_line, is_missing_table, is_outage, writing
+from chatq.store.effects import apply
+from chatq.store.engine import first_line, is_missing_table, is_outage, ping, writing
 from chatq.store.fence import pass_fence
 from chatq.store.ledger import Ledger
 from chatq.store.loading import load
-from chatq.store.reads import ping
 from chatq.store.receipts import find_superseded
 from chatq.store.saving import failures_write, save
 from chatq.store.work import Before, Conversation, Outcome, Published, Row, Work
@@ -136,7 +136,7 @@ class _Transaction:
             ledger.conversations = self.locked
         load(self.connection, ledger, works, thorough=thorough)
         ledger.superseded = find_superseded(works, ledger)
-        outcomes = [ledger.apply(work) for work in works]
+        outcomes = [apply(ledger, work) for work in works]
         failed = (outcome.failure is not None or outcome.missing for outcome in outcomes)
         self.writes += save(
             self.connection, ledger, {work.job_id for work, fault in zip(works, failed, strict=True) if not fault}

@@ -117,6 +117,16 @@ def asking(engine: Engine) -> Iterator[sqlalchemy.Connection]:
         yield connection
 
 
+def ping(engine: Engine) -> None:
+    """Ask the database for an answer.
+
+    Raises:
+        DatabaseUnavailable: there is none.
+    """
+    with reading(engine) as connection:
+        connection.execute(sqlalchemy.text("SELECT 1"))
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn the outages of SQLAlchemy and its drivers into chatq's errors; faults of data pass unchanged."""

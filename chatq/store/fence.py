@@ -14,10 +14,10 @@ from sqlalchemy import CompoundSelect, Connection, Engine, Select, bindparam, ex
 from chatq.domain.events import NewMessage, from_payload
 from chatq.domain.ids import is_computed
 from chatq.domain.jobs import MessageJob, SendMessage
+from chatq.domain.messages import is_same
 from chatq.errors import LaneLost
 from chatq.store.bulk import fetch
 from chatq.store.engine import writing
-from chatq.store.ledger import is_same
 from chatq.store.listed import as_list, listed
 from chatq.store.tables import as_text, conversations, events, failures, lanes
 from chatq.store.work import Before, Conversation, Published, Work

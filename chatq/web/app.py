@@ -17,7 +17,7 @@ from chatq.realtime.hub import Hub
 from chatq.realtime.questions import Questions
 from chatq.realtime.sending import Sending
 from chatq.realtime.shared import Shared
-from chatq.store import reads
+from chatq.store.failures import have_pending_failures
 from chatq.web import problems
 from chatq.web.answers import Answer, Header
 from chatq.web.batch import Batch
@@ -64,7 +64,7 @@ class App(Flask):
             hub=self.hub,
             intake=intake,
             sending=Sending(intake.accept_many),
-            failing=Questions(partial(reads.have_pending_failures, services.engine)),
+            failing=Questions(partial(have_pending_failures, services.engine)),
             engine=services.engine,
             redis=services.redis,
             rules=rules,

@@ -13,7 +13,9 @@ from chatq.domain.clock import timestamp
 from chatq.domain.messages import Message, find_content_problem
 from chatq.domain.wire import EXPLAIN, ClientId, Wire, decode
 from chatq.errors import ConversationExists, FieldProblem, InvalidFields, UnknownConversation
-from chatq.store import members, reads
+from chatq.store import members
+from chatq.store.history import read_page
+from chatq.store.inbox import list_conversations
 from chatq.store.members import Details, Member, Role
 from chatq.web.answers import Answer, json_answer
 from chatq.web.identity import caller
@@ -101,7 +103,7 @@ class Conversations:
                 unread_count=view.unread_count,
                 created_at=view.created_at,
             )
-            for view in reads.list_conversations(self._engine, user)
+            for view in list_conversations(self._engine, user)
         ]
         return json_answer({"conversations": found})
 
@@ -140,7 +142,7 @@ class Conversations:
         if not 1 <= limit <= MAX_LIMIT:
             raise InvalidFields([FieldProblem("limit", f"must be a whole number from 1 to {MAX_LIMIT}")])
         self._rules.check_reading(caller(request.environ), conversation_id)
-        page = reads.read_page(
+        page = read_page(
             self._engine, conversation_id, before=numbers.get("before"), after=numbers.get("after"), limit=limit
         )
         document: dict[str, Any] = {

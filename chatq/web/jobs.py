@@ -22,8 +22,7 @@ from chatq.queue import keys
 from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
 from chatq.queue.jobs import ChatqJob
-from chatq.store import reads
-from chatq.store.reads import JobTrace
+from chatq.store.jobs import JobTrace, find_job
 from chatq.web.answers import Answer, json_answer
 from chatq.web.identity import caller
 from chatq.web.requests import check_job_id
@@ -59,7 +58,7 @@ class Jobs:
             if not who.unrestricted:
                 self._check(who, job)
             return json_answer(_in_redis(self._services.redis, job))
-        trace = reads.find_job(self._services.engine, job_id)
+        trace = find_job(self._services.engine, job_id)
         if trace is None:
             raise UnknownJob
         if trace.sender_id is not None:

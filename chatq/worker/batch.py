@@ -14,8 +14,8 @@ from chatq.domain.jobs import SendMessage
 from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import JobRefused
 from chatq.queue import keys
+from chatq.queue.claims import Claim, Ended, Finish, Held
 from chatq.queue.codec import message_id_of
-from chatq.queue.lanes import Claim, Ended, Finish, Held
 from chatq.queue.retry import MAX_ATTEMPTS, backoff
 from chatq.store.batch import FindWaiting, apply_batch, apply_suspect, refusal_row
 from chatq.store.work import EXPIRED, Outcome, Row, Work

@@ -13,11 +13,12 @@ import structlog
 from sqlalchemy import Engine
 
 from chatq.errors import DatabaseError, LaneLost
-from chatq.queue.lanes import BATCH, Held, Lanes
+from chatq.queue.claims import Held
+from chatq.queue.lanes import BATCH, Lanes
 from chatq.queue.routing import Router
 from chatq.queue.watching import find_waiting
+from chatq.store.engine import ping
 from chatq.store.fence import take_over
-from chatq.store.reads import ping
 from chatq.worker.batch import Batch
 from chatq.worker.outage import Survivor
 from chatq.worker.presence import Presence

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Engine
 
 from chatq.errors import DatabaseError, OtherInstallation, RedisError
-from chatq.store.reads import ping
+from chatq.store.engine import ping
 from chatq.worker.signals import StopSignal
 
 MAX_PAUSE_SECONDS = 1.0

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from chatq.queue import keys
+from chatq.queue.claims import Finish
 from chatq.queue.connection import connect
-from chatq.queue.lanes import Finish, Lanes
+from chatq.queue.lanes import Lanes
 from chatq.queue.scripts import sha
 from tests.parts.lane import ids, put, work_off
 from tests.parts.proxy import Proxy

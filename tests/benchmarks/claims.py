@@ -10,9 +10,10 @@ from statistics import median
 
 from chatq.domain.clock import timestamp
 from chatq.queue import keys
+from chatq.queue.claims import Finish
 from chatq.queue.codec import encode_job
 from chatq.queue.connection import connect
-from chatq.queue.lanes import BATCH, Finish, Lanes
+from chatq.queue.lanes import BATCH, Lanes
 from tests.benchmarks.chatq_side import made_up
 from tests.benchmarks.measure import Benchmark, Figures, Measure, Run
 from tests.benchmarks.stage import Stage

@@ -10,8 +10,9 @@ import pytest
 import redis
 
 from chatq.queue import keys
+from chatq.queue.claims import Finish
 from chatq.queue.connection import connect
-from chatq.queue.lanes import Finish, Lanes
+from chatq.queue.lanes import Lanes
 from chatq.queue.scripts import sha
 from tests.faults.splitter import Splitter
 from tests.faults.task import Task, raise_faults

@@ -18,8 +18,9 @@ from sqlalchemy import event
 from chatq.cli.compose import check_belonging
 from chatq.cli.roles import prepare
 from chatq.errors import ChatqError
+from chatq.queue.claims import Finish, Held
 from chatq.queue.connection import connect, translated
-from chatq.queue.lanes import BATCH, Finish, Held, Lanes
+from chatq.queue.lanes import BATCH, Lanes
 from chatq.queue.routing import Router
 from chatq.settings import load
 from chatq.store import batch

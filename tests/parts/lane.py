@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from chatq.cli.compose import Services, build
 from chatq.domain.jobs import SendMessage
 from chatq.domain.messages import MessageData
+from chatq.queue.claims import Finish, Held
 from chatq.queue.codec import QueuedJob, prepare
-from chatq.queue.lanes import Finish, Held, Lanes
+from chatq.queue.lanes import Lanes
 from chatq.settings import load
 
 

@@ -32,9 +32,10 @@ from chatq.domain.ids import lane_of
 from chatq.domain.jobs import SendMessage
 from chatq.domain.messages import MessageData
 from chatq.queue import keys
+from chatq.queue.claims import Ended, Finish, Held
 from chatq.queue.codec import QueuedJob, prepare
 from chatq.queue.connection import as_text
-from chatq.queue.lanes import Ended, Finish, Held, Lanes
+from chatq.queue.lanes import Lanes
 from tests.parts.lane import ids, services
 from tests.parts.valkey import Valkey
 

@@ -19,8 +19,9 @@ from chatq.realtime import live
 from chatq.realtime import room as room_module
 from chatq.realtime.live import BURST_BYTES, CHUNK_BYTES, Numbered, Past, Window, in_chunks, numbered
 from chatq.realtime.room import NotKept, Room
-from chatq.store import reads, schema
+from chatq.store import schema
 from chatq.store.engine import create_engine
+from chatq.store.event_log import replay
 from chatq.store.tables import conversations, events
 
 NOW = "2026-01-01T00:00:00.000Z"
@@ -59,7 +60,7 @@ class Log:
 
     def read(self, since: int, limit: int = 500) -> Past:
         """Read a page of the log."""
-        page = reads.replay(self.engine, self.id, since, limit)
+        page = replay(self.engine, self.id, since, limit)
         return Past([numbered(payload) for payload in page.payloads], page.last_seq)
 
 
@@ -264,7 +265,7 @@ def test_room_is_empty_once_everybody_has_left(room: Room, log: Log) -> None:
     room.unwatch(window)
     follower = join(room, log, 0)
     assert state() == (False, 0)
-    room.remove(follower)
+    room.audience.remove(follower)
     assert state() == (True, None)
 
 
@@ -272,7 +273,7 @@ def test_new_follower_while_a_gap_is_filled_for_nobody(room: Room, log: Log) -> 
     gone = join(room, log, 0)
     log.commit(2)
     room.receive(log.commit())
-    room.remove(gone)
+    room.audience.remove(gone)
     follower = join(room, log, 1)
     settle()
     room.receive(log.commit())
@@ -313,7 +314,7 @@ class Chance:
     def leave(self, which: int) -> None:
         if self.followers:
             since, follower = self.followers.pop(which % len(self.followers))
-            self.room.remove(follower)
+            self.room.audience.remove(follower)
             assert follower.seqs == list(range(since + 1, since + 1 + len(follower.seqs)))
 
     def restore(self) -> None:

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import Engine, update
 
 from chatq.domain.clock import timestamp
-from chatq.store import members, reads
+from chatq.store import members
 from chatq.store.engine import writing
+from chatq.store.inbox import UNREAD_AMONG, list_conversations
 from chatq.store.tables import conversations, messages
 from chatq.store.tables import members as members_table
 
@@ -39,20 +40,20 @@ def counted(engine: Engine) -> Engine:
 def unread(engine: Engine, user: str, read_seq: int) -> int:
     with writing(engine) as connection:
         connection.execute(update(members_table).values(read_seq=read_seq))
-    (view,) = reads.list_conversations(engine, user)
+    (view,) = list_conversations(engine, user)
     return view.unread_count
 
 
 @pytest.mark.parametrize("user", ["ann", "bob"])
 @pytest.mark.parametrize("read_seq", [0, 50, 100, 101, 590, 599, 600])
 def test_unread_are_the_messages_of_others_above_the_mark(counted: Engine, user: str, read_seq: int) -> None:
-    newest = range(max(read_seq + 1, 600 - reads.UNREAD_AMONG + 1), 601)
+    newest = range(max(read_seq + 1, 600 - UNREAD_AMONG + 1), 601)
     others = [seq for seq in newest if seq % 10 and not (user == "ann" and seq % 3 == 0)]
     assert unread(counted, user, read_seq) == len(others)
 
 
 def test_each_conversation_has_a_count_of_its_own(counted: Engine) -> None:
     members.create_conversation(counted, "empty", "bob", title=None, others=[], now=timestamp())
-    found = {view.id: view.unread_count for view in reads.list_conversations(counted, "bob")}
+    found = {view.id: view.unread_count for view in list_conversations(counted, "bob")}
     assert found == {"c": 450, "empty": 0}
-    assert reads.list_conversations(counted, "nobody") == []
+    assert list_conversations(counted, "nobody") == []
