@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import metadata
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,6 +15,7 @@ from chatq.cli import all as everything
 from chatq.cli import api, bench, db, enqueue, redis_check, token, worker
 from chatq.cli.options import ending
 from chatq.errors import ChatqError, ExitCode
+from chatq.ops.version import version
 
 app = typer.Typer(
     name="chatq",
@@ -33,11 +33,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        try:
-            version = metadata.version("chatq")
-        except metadata.PackageNotFoundError:
-            version = "(not installed)"
-        typer.echo(f"chatq {version}")
+        typer.echo(f"chatq {version()}")
         raise typer.Exit
 
 

@@ -9,11 +9,10 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from chatq.queue.connection import connect, find_redis, recorded_url, translated
-from chatq.queue.durability import Durability
 from chatq.queue.edge import Edge
 from chatq.queue.guard import check_installation, check_lanes
 from chatq.queue.pressure import Pressure
-from chatq.settings import Settings, without_password
+from chatq.settings import Durability, Settings, without_password
 from chatq.store import schema
 from chatq.store.engine import create_engine
 from chatq.store.installation import installation_id

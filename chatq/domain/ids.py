@@ -84,9 +84,9 @@ def new_id(conversation_id: str, now_ms: int | None = None) -> str:
     return new_id_with_bits(conversation_bits(conversation_id), now_ms)
 
 
-def new_id_about(message_id: str, now_ms: int | None = None) -> str:
+def new_id_about(message_id: str) -> str:
     """Return a fresh UUIDv7 for a job about ``message_id``, which lies in the same lane as the message."""
-    return new_id_with_bits(int(message_id[15:18], 16), now_ms)
+    return new_id_with_bits(int(message_id[15:18], 16))
 
 
 def new_id_with_bits(bits: int, now_ms: int | None = None) -> str:

@@ -37,8 +37,6 @@ def check_redis(
     *,
     wait: float = 0,
     on_wait: Callable[[Finding], None] | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    pause: Callable[[float], None] = time.sleep,
 ) -> Report:
     """Look at the Redis at ``url`` and report.
 
@@ -48,25 +46,23 @@ def check_redis(
         wait: for how many seconds to try again while it cannot be reached or is still loading. A refused
             password is never waited for.
         on_wait: called once, with the reason, if it comes to waiting.
-        clock: the time in seconds.
-        pause: lets so many seconds pass.
 
     Raises:
         BadSetting: ``url`` is no Redis URL.
     """
-    deadline = clock() + wait
+    deadline = time.monotonic() + wait
     delay = _FIRST_PAUSE
     with connect(url, timeout=_PATIENCE) as client:
         while True:
             findings, passes = _look(client, durability)
-            left = deadline - clock()
+            left = deadline - time.monotonic()
             if not passes or left <= 0:
                 fit = all(finding.level is not Level.PROBLEM for finding in findings)
                 return Report(url=without_password(url), fit=fit, findings=findings)
             if on_wait is not None:
                 on_wait(findings[0])
                 on_wait = None
-            pause(min(delay, left))
+            time.sleep(min(delay, left))
             delay = min(delay * 2, _LONGEST_PAUSE)
 
 

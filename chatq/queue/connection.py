@@ -17,7 +17,7 @@ from chatq.settings import Settings, without_password
 
 DEFAULT_URL = "redis://localhost:6379/0"
 RECORD = "redis.url"
-"""File in the data directory that records the embedded server's URL."""
+"""File in the data directory that records the embedded server's URL; stays when the server stops."""
 
 
 def find_redis(settings: Settings) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import redis
 
 from chatq.errors import DurabilityUnknown, RedisUnfit
 from chatq.queue.connection import translated
-
-Durability = Literal["memory", "aof", "replica"]
-"""``memory``: Redis has it. ``aof``: it is fsynced. ``replica``: another server has it."""
+from chatq.settings import Durability
 
 CONFIRM_MS = 2000
 """How long the asked-for durability may take to be confirmed."""

@@ -19,9 +19,10 @@ from chatq.errors import ChatqError, DurabilityUnknown, IdempotencyMismatch, Rat
 from chatq.queue import keys
 from chatq.queue.codec import QueuedJob
 from chatq.queue.connection import translated
-from chatq.queue.durability import Durability, check_confirmed, find_confirmation
+from chatq.queue.durability import check_confirmed, find_confirmation
 from chatq.queue.pressure import Pressure
 from chatq.queue.scripts import Argument, Command, evalsha, preload, run_pipeline
+from chatq.settings import Durability
 
 REMEMBERED_SECONDS = 24 * 3600
 """How long a client id used for other content is recognised."""

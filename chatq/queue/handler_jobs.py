@@ -13,7 +13,7 @@ from chatq.queue.connection import translated
 from chatq.queue.jobs import ChatqJob, JsonSerializer
 
 
-def enqueue_handler_job(client: redis.Redis, name: str, data: Any, *, queue: str = keys.HANDLERS) -> str:
+def enqueue_handler_job(client: redis.Redis, name: str, data: Any) -> str:
     """Enqueue a job for the handler ``name`` and return the job's id.
 
     An object's members become keyword arguments of the handler; any other data its only argument.
@@ -25,7 +25,7 @@ def enqueue_handler_job(client: redis.Redis, name: str, data: Any, *, queue: str
     function = function_name(name)
     args, kwargs = ((), data) if isinstance(data, dict) else ((data,), {})
     with translated():
-        job = handler_queue(client, queue).enqueue_call(
+        job = handler_queue(client).enqueue_call(
             function, args=args, kwargs=kwargs, description=name, meta={"name": name}
         )
     return str(job.id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +36,9 @@ class Sample:
 class Pressure:
     """Knows how deep the queue is, as of some fraction of a second ago."""
 
-    def __init__(self, lanes: int, max_depth: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, lanes: int, max_depth: int) -> None:
         self._lanes = lanes
         self._max_depth = max_depth
-        self._clock = clock
         self._sample: Sample | None = None
         self._added = 0
         """Jobs accepted since the sample; none of them is taken for done."""
@@ -51,7 +49,7 @@ class Pressure:
     def due(self) -> bool:
         """Whether the next pipeline should take :meth:`commands` along."""
         sample = self._sample
-        return sample is None or self._clock() - sample.at > SAMPLE_SECONDS or self._depth(sample) >= self._max_depth
+        return sample is None or time.monotonic() - sample.at > SAMPLE_SECONDS or self._depth(sample) >= self._max_depth
 
     def commands(self) -> list[Command]:
         """Return the commands whose answers :meth:`update` takes."""
@@ -60,7 +58,7 @@ class Pressure:
     def update(self, answers: list[Any]) -> None:
         """Take the answers to :meth:`commands`."""
         (depth, oldest, ended), memory = answers
-        now, before = self._clock(), self._sample
+        now, before = time.monotonic(), self._sample
         # A server without a limit of its own has the machine's.
         limit = int(memory.get("maxmemory", 0)) or int(memory.get("total_system_memory", 0))
         share = int(memory.get("used_memory", 0)) / limit if limit else 0.0

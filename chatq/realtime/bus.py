@@ -18,7 +18,6 @@ from gevent.event import Event
 from gevent.lock import RLock
 
 from chatq.errors import RedisError
-from chatq.queue import keys
 from chatq.queue.connection import translated
 
 SETTLE_SECONDS = 3.0
@@ -101,11 +100,6 @@ class Bus:
         else:
             self._confirm(channel)
 
-    @property
-    def channels(self) -> int:
-        """How many channels are wanted."""
-        return len(self._wanted)
-
     def _run(self) -> None:
         pause = 0.05
         while True:
@@ -179,8 +173,7 @@ class Bus:
             self._confirm(name)
 
     def _hand_over(self, arrived: dict[str, list[bytes]]) -> None:
-        # Whoever was removed from a conversation is not to see what came after that.
-        for name, payloads in sorted(arrived.items(), key=lambda item: item[0] != keys.MEMBERS):
+        for name, payloads in sorted(arrived.items(), key=lambda item: item[0] != self._urgent):
             try:
                 self._receiver.receive(name, b"\n".join(payloads))
             except Exception:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import gevent
 
@@ -16,9 +15,8 @@ LOOK_SECONDS = 1.0
 class Deadlines:
     """Closes connections whose time is over; for all of a process one greenlet, which exists only if there are any."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self) -> None:
         """Take what gives the seconds since 1970."""
-        self._clock = clock
         self._ends: dict[Connection, tuple[float, str]] = {}
         self._first = float("inf")
         """Before it, no connection's time is over."""
@@ -26,7 +24,7 @@ class Deadlines:
 
     def within(self, connection: Connection, seconds: float, reason: str) -> None:
         """Close a connection after some seconds, for ``reason``, unless it is told otherwise before."""
-        self.at(connection, self._clock() + seconds, reason)
+        self.at(connection, time.time() + seconds, reason)
 
     def at(self, connection: Connection, moment: float, reason: str) -> None:
         """Close a connection at ``moment``, for ``reason``, unless it is told otherwise before."""
@@ -43,7 +41,7 @@ class Deadlines:
         try:
             while self._ends:
                 gevent.sleep(LOOK_SECONDS)
-                now = self._clock()
+                now = time.time()
                 if now >= self._first:
                     self._close_all(now)
         finally:

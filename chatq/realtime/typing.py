@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Protocol
 
 import gevent
@@ -37,11 +36,10 @@ class Typists:
     itself: the process from which it was heard may be gone.
     """
 
-    def __init__(self, news: gossip.Gossip, audience: Audience, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, news: gossip.Gossip, audience: Audience) -> None:
         """Take a clock that counts seconds."""
         self._gossip = news
         self._audience = audience
-        self._now = now
         self._told: dict[_Who, tuple[bool, float, object]] = {}
         """What was told of this process's own users, when, and by whose word; for as long as it may matter."""
         self._until: dict[_Who, float] = {}
@@ -50,7 +48,7 @@ class Typists:
 
     def say(self, connection: object, conversation_id: str, user_id: str, *, active: bool) -> None:
         """Take what a client of this process says of its user."""
-        who, now = (conversation_id, user_id), self._now()
+        who, now = (conversation_id, user_id), time.monotonic()
         before, at, _ = self._told.get(who, (False, 0.0, None))
         if before == active and (not active or now - at < REPEAT_SECONDS):
             return
@@ -68,7 +66,7 @@ class Typists:
         """Take what some process tells of somebody in a conversation that is followed here."""
         who = (conversation_id, piece.user_id)
         if piece.active:
-            self._until[who] = self._now() + TYPING_SECONDS
+            self._until[who] = time.monotonic() + TYPING_SECONDS
             self._look_soon()
         elif self._until.pop(who, None) is None:
             return
@@ -87,7 +85,7 @@ class Typists:
         try:
             while self._until or self._told:
                 gevent.sleep(_LOOK_SECONDS)
-                now = self._now()
+                now = time.monotonic()
                 for who in [who for who, until in self._until.items() if until <= now]:
                     del self._until[who]
                     self._tell(who, active=False)

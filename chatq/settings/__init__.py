@@ -26,6 +26,7 @@ _SECRETS = frozenset(("REDIS_PASSWORD", "CHATQ_JWT_SECRET"))
 """Taken as they are, white space included, and never shown."""
 
 Durability = Literal["memory", "aof", "replica"]
+"""``memory``: Redis has it. ``aof``: it is fsynced. ``replica``: another server has it."""
 LogFormat = Literal["console", "json"]
 T = TypeVar("T")
 

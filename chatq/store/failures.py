@@ -13,6 +13,9 @@ from chatq.store.engine import asking, reading, writing
 from chatq.store.listed import as_list, listed
 from chatq.store.tables import failures
 
+AT_ONCE = 100
+"""So many failures are told at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class LostMessage:
@@ -54,13 +57,13 @@ def have_pending_failures(engine: Engine, user_ids: Collection[str]) -> dict[str
     return {id_: id_ in found for id_ in user_ids}
 
 
-def pending_failures(engine: Engine, user_id: str, limit: int = 100) -> list[Failure]:
+def pending_failures(engine: Engine, user_id: str) -> list[Failure]:
     """Return the failures of a user's messages of which the user was not told yet, oldest first."""
     query = (
         select(failures.c.job_id, failures.c.message_id, failures.c.reason)
         .where(failures.c.sender_id == user_id, failures.c.resolved_at.is_(None), failures.c.message_id.is_not(None))
         .order_by(failures.c.created_at)
-        .limit(limit)
+        .limit(AT_ONCE)
     )
     with reading(engine) as connection:
         return [Failure(*row) for row in connection.execute(query)]

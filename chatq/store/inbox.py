@@ -13,6 +13,8 @@ from chatq.store.listed import as_list, listed
 from chatq.store.loading import to_message
 from chatq.store.tables import conversations, members, messages
 
+MAX_LISTED = 200
+"""So many conversations are listed, the newest."""
 UNREAD_AMONG = 500
 """Of so many messages, the newest of a conversation, those that a user has not read are counted."""
 
@@ -31,7 +33,7 @@ class ConversationView:
     created_at: str
 
 
-def list_conversations(engine: Engine, user_id: str, limit: int = 200) -> list[ConversationView]:
+def list_conversations(engine: Engine, user_id: str) -> list[ConversationView]:
     """Return the user's conversations, newest activity first."""
     query = (
         select(conversations)
@@ -43,7 +45,7 @@ def list_conversations(engine: Engine, user_id: str, limit: int = 200) -> list[C
             conversations.c.last_message_at.desc(),
             conversations.c.id,
         )
-        .limit(limit)
+        .limit(MAX_LISTED)
     )
     with reading(engine) as connection:
         rows = connection.execute(query).all()

@@ -11,18 +11,16 @@ import socket
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from chatq.errors import BadSetting, ChatqError, RedisUnavailable
+from chatq.queue.connection import RECORD
 from chatq.supervise.data_dir import make_private, unusable
 from chatq.supervise.role import Role
-
-RECORD = "redis.url"
-"""File in the data directory by which other commands find the server; stays when it stops."""
 
 _PATIENCE = 20.0
 """Seconds to the first answer; loading its data, which it announces, may take any time."""
@@ -48,11 +46,10 @@ class EmbeddedValkey:
         ChatqError: a server that was left behind does not end.
     """
 
-    def __init__(self, data_dir: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, data_dir: Path) -> None:
         self._program = _program()
         self._directory = data_dir / "valkey"
         self._record = data_dir / RECORD
-        self._clock = clock
         self._deadline: float | None = None
         _make_own(self._directory)
         _end_left_behind(self._recorded())
@@ -81,14 +78,14 @@ class EmbeddedValkey:
         Raises:
             RedisUnavailable: it has not answered for too long.
         """
-        self._deadline = self._deadline or self._clock() + _PATIENCE
+        self._deadline = self._deadline or time.monotonic() + _PATIENCE
         answer = _ask(self.socket, b"PING\r\n", patience=0.1) or b""
         if answer.startswith(b"+PONG"):
             _write_atomically(self._record, self.url + "\n")
             return True
         if answer.startswith(b"-LOADING"):
-            self._deadline = self._clock() + _PATIENCE
-        elif self._clock() > self._deadline:
+            self._deadline = time.monotonic() + _PATIENCE
+        elif time.monotonic() > self._deadline:
             raise RedisUnavailable(f"The embedded Valkey has not answered for {_PATIENCE:.0f} s; see its lines above.")
         return False
 

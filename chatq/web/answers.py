@@ -54,11 +54,11 @@ def json_answer(
     )
 
 
-def html_answer(document: str, status: int = 200, *, headers: Sequence[Header] = ()) -> Answer:
+def html_answer(document: str, *, headers: Sequence[Header] = ()) -> Answer:
     """Return an answer whose body is an HTML page."""
     body = document.encode()
     return Answer(
-        _LINES[status],
+        _LINES[200],
         [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body))), *headers],
         body,
     )

@@ -12,9 +12,8 @@ from chatq.ops.bench.report import Installation
 from chatq.ops.bench.surroundings import database_server, redis_server
 from chatq.queue import keys
 from chatq.queue.connection import translated
-from chatq.queue.durability import Durability
 from chatq.queue.edge import Edge
-from chatq.settings import Settings, without_password
+from chatq.settings import Durability, Settings, without_password
 
 
 class Services(Protocol):

@@ -20,7 +20,8 @@ from chatq.ops.bench.report import TITLES, Report, Section
 from chatq.ops.bench.rows import remove_rows
 from chatq.ops.bench.size import PER_SECOND, Size
 from chatq.ops.bench.stages import Stages
-from chatq.ops.bench.surroundings import machine, version
+from chatq.ops.bench.surroundings import machine
+from chatq.ops.version import version
 
 Say = Callable[[str], None]
 Command = Callable[..., tuple[str, ...]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-from importlib import metadata
 from pathlib import Path
 
 import redis
@@ -14,14 +13,6 @@ from sqlalchemy import Engine
 from chatq.ops.bench.report import Machine
 from chatq.queue.connection import translated
 from chatq.store.engine import reading
-
-
-def version() -> str:
-    """Return chatq's own version."""
-    try:
-        return metadata.version("chatq")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def machine() -> Machine:
