@@ -45,9 +45,9 @@ class Postgres:
         self._as_user: dict[str, Any] = {}
         self._process: subprocess.Popen[str] | None = None
         self._ready = Event()
-        self._programs = _installed_programs()
+        self.programs = _installed_programs()
         if os.geteuid() == 0:
-            self._programs = self._copy_programs()
+            self.programs = self._copy_programs()
             nobody = pwd.getpwnam("nobody")
             os.chown(directory, nobody.pw_uid, nobody.pw_gid)
             self._as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
@@ -57,7 +57,7 @@ class Postgres:
         """Start the server and return it once it accepts connections."""
         assert self._process is None, "runs already"
         self._ready.clear()
-        command = [str(self._programs / "postgres"), "-D", str(self.data), "-p", str(self.port)]
+        command = [str(self.programs / "postgres"), "-D", str(self.data), "-p", str(self.port)]
         command += ["-h", "127.0.0.1", "-k", str(self.directory)]
         for name, value in SETTINGS.items():
             command += ["-c", f"{name}={value}"]
@@ -95,7 +95,7 @@ class Postgres:
 
     def dump_schema(self, database: str, *, without: str) -> str:
         """Return the database's schema as SQL, but for the table ``without``."""
-        command = [str(self._programs / "pg_dump"), "--schema-only", f"--exclude-table={without}"]
+        command = [str(self.programs / "pg_dump"), "--schema-only", f"--exclude-table={without}"]
         command += ["--restrict-key=none", f"--dbname={self.superuser_url(database)}"]
         return subprocess.run(
             command, check=True, capture_output=True, text=True, env=_clean_environment(), timeout=60
@@ -110,7 +110,7 @@ class Postgres:
         return f"postgresql://postgres@/{database}?host={self.directory}&port={self.port}"
 
     def _create(self) -> None:
-        command = [str(self._programs / "initdb"), "-D", str(self.data), "-U", "postgres", "--no-sync"]
+        command = [str(self.programs / "initdb"), "-D", str(self.data), "-U", "postgres", "--no-sync"]
         command += ["--encoding=UTF8", "--locale=C", "--auth-local=trust", "--auth-host=scram-sha-256"]
         subprocess.run(command, check=True, capture_output=True, cwd="/", env=_clean_environment(), **self._as_user)
         self.start()
