@@ -52,3 +52,11 @@ def test_the_glossary_is_in_alphabetical_order() -> None:
     words = re.findall(r"^## (.+)$", prose(ROOT / "docs" / "glossary.md"), re.MULTILINE)
     assert words == sorted(words, key=str.lower)
     assert len(words) > 30
+
+
+def test_every_benchmark_that_is_named_has_results() -> None:
+    _, _, results = (ROOT / "tests" / "benchmarks" / "README.md").read_text().partition("## Last results")
+    named = re.findall(r"\(`([a-z-]+)`[ ,)]", (ROOT / "docs" / "scaling.md").read_text())
+    assert len(named) > 8
+    for name in named:
+        assert f"| `{name}` " in results, name
