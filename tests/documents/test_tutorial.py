@@ -66,6 +66,8 @@ def windows(browser: Browser) -> Iterator[Windows]:
     windows.close()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_the_tutorial(reader: Read, windows: Windows, tmp_path: Path) -> None:
     # Given a checkout, and what chatq requires where the tests have it, so that pip need not load it again
     (tmp_path / "chatq").symlink_to(ROOT)
