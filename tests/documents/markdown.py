@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _COMMENT = re.compile(r"<!-- ([a-z-]+)(?:: (.+))? -->")
+_OVERLOOKED = re.compile(r"\s+```|\s*~~~|\s+<!--")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
 
 
@@ -31,10 +32,14 @@ class Block:
 
 
 def blocks(path: Path) -> Iterator[Block]:
-    """Yield the fenced blocks of a page, in their order."""
+    """Yield the fenced blocks of a page, in their order; nothing that looks like one, or like a mark, is overlooked."""
     lines = path.read_text().splitlines()
     at = 0
     while at < len(lines):
+        assert not _OVERLOOKED.match(lines[at]), f"{path.name}, line {at + 1}: fences begin their lines"
+        if _COMMENT.fullmatch(lines[at]):
+            following = lines[at + 1]
+            assert following.startswith(("```", "<!--")), f"{path.name}, line {at + 1}: this mark has no block"
         if lines[at].startswith("```"):
             end = lines.index("```", at + 1)
             marks, above = _marks(lines, at)
