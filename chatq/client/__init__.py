@@ -16,7 +16,7 @@ last event that it has, drops what it has already, notices what is missing, and 
 ``client`` is the face; ``session`` one client's life from connection to connection; ``following``, ``sending``
 and ``statuses`` what is followed, sent and marked through all of them; ``line`` the questions that one
 connection carries; ``loop`` the thread in which all this happens, and so needs no locks; ``handing`` the way out
-of it. Nothing here knows the server's code but its errors.
+of it; ``asking`` what is asked over HTTP. Nothing here knows the server's code but its errors.
 """
 
 from chatq.client.client import Client

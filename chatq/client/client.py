@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
 from uuid import uuid4
 
-from chatq.client import history
+from chatq.client.asking import ask
 from chatq.client.connection import CLOSE_TIMEOUT, Frame
 from chatq.client.errors import ClientClosed, NoAnswer
 from chatq.client.following import Joined, OnEvent
 from chatq.client.handing import Handing
-from chatq.client.history import Page
+from chatq.client.history import Page, page_path, to_page
 from chatq.client.sending import Accepted, Message
 from chatq.client.session import Session, State
 from chatq.errors import NotAuthenticated
@@ -150,10 +151,69 @@ class Client:
             ChatqError: it refuses.
         """
         numbers = {"before": before, "after": after, "limit": limit}
-        try:
-            return history.read(self._url, self._headers(self._session.tokens.current), conversation_id, numbers)
-        except NotAuthenticated:
-            return history.read(self._url, self._headers(None), conversation_id, numbers)
+        return to_page(self._ask("GET", page_path(conversation_id, numbers)))
+
+    def conversations(self) -> list[dict[str, Any]]:
+        """Return one's conversations, newest activity first, each with its ``lastMessage`` and ``unreadCount``.
+
+        Raises:
+            NoAnswer: the server does not answer.
+            ChatqError: it refuses.
+        """
+        listed: list[dict[str, Any]] = self._ask("GET", "conversations")["conversations"]
+        return listed
+
+    def conversation(self, conversation_id: str) -> dict[str, Any]:
+        """Return a conversation with its ``members``, and how far each of them has come.
+
+        Raises:
+            NoAnswer: the server does not answer.
+            ChatqError: it refuses.
+        """
+        found: dict[str, Any] = self._ask("GET", f"conversations/{quote(conversation_id, safe='')}")
+        return found
+
+    def create_conversation(
+        self, conversation_id: str | None = None, *, title: str | None = None, members: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Create a conversation of one's own and return it; one that is there already stays as it is.
+
+        Without an id the server finds one.
+
+        Raises:
+            NoAnswer: the server does not answer.
+            ChatqError: it refuses; ConversationExists if it is somebody else's.
+        """
+        wanted = {"id": conversation_id, "title": title, "members": list(members)}
+        created: dict[str, Any] = self._ask("POST", "conversations", wanted)
+        return created
+
+    def add_member(self, conversation_id: str, user_id: str) -> None:
+        """Let somebody be in a conversation; one who is stays as they are.
+
+        Raises:
+            NoAnswer: the server does not answer.
+            ChatqError: it refuses.
+        """
+        self._ask("PUT", f"conversations/{quote(conversation_id, safe='')}/members/{quote(user_id, safe='')}", {})
+
+    def edit(self, message_id: str, content: str) -> None:
+        """Give a message new content; ``messageEdited`` tells when it has it.
+
+        Raises:
+            NoAnswer: the server does not answer; whether it has accepted the change is not known.
+            ChatqError: it refuses.
+        """
+        self._ask("PATCH", f"messages/{quote(message_id, safe='')}", {"content": content})
+
+    def delete(self, message_id: str) -> None:
+        """Erase a message; ``messageDeleted`` tells when it is gone. A second time has no effect.
+
+        Raises:
+            NoAnswer: the server does not answer; whether it has accepted the deletion is not known.
+            ChatqError: it refuses.
+        """
+        self._ask("DELETE", f"messages/{quote(message_id, safe='')}")
 
     def close(self) -> None:
         """End the connection for good; what is not accepted yet is given up."""
@@ -162,6 +222,12 @@ class Client:
             self._thread.join()
         if self._session.closing is not None:
             self._session.closing.join(CLOSE_TIMEOUT)
+
+    def _ask(self, method: str, path: str, document: object = None) -> Any:
+        try:
+            return ask(self._url, self._headers(self._session.tokens.current), method, path, document)
+        except NotAuthenticated:
+            return ask(self._url, self._headers(None), method, path, document)
 
     def _headers(self, known: str | None) -> dict[str, str]:
         token = known or (self._get_token() if self._get_token is not None else None)

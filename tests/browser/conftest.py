@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from tests.browser.accessibility import find_faults
 from tests.parts.command import Chatq
-from tests.parts.roles import Roles
+from tests.parts.roles import Roles, installed
 from tests.parts.valkey import Valkey
 
 Open = Callable[..., Page]
+Check = Callable[[Page], None]
 
 ARGUMENTS = [
     "--no-sandbox",  # the tests may run as root
@@ -38,9 +42,24 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def shared_roles() -> Iterator[Roles]:
+    """An API and a worker that the tests of a module share; each uses conversations, and people, of its own."""
+    with installed() as roles:
+        roles.start_api()
+        roles.start_worker()
+        yield roles
+
+
 @pytest.fixture
-def roles(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> Iterator[Roles]:
-    """An API and a worker of the test's own."""
+def roles(shared_roles: Roles) -> Roles:
+    """The system that pages are opened at."""
+    return shared_roles
+
+
+@pytest.fixture
+def own_roles(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> Iterator[Roles]:
+    """An API and a worker of the test's own, for tests that break something."""
     roles = Roles(chatq, valkey.url, sqlite_url)
     roles.start_api()
     roles.start_worker()
@@ -56,25 +75,60 @@ def complaints() -> list[str]:
 
 @pytest.fixture
 def open_page(browser: Browser, roles: Roles, complaints: list[str]) -> Iterator[Open]:
-    """A function that opens the chat page in a window of its own; at the end no page may have complained."""
+    """A function that opens a page in a window of its own; at the end no page may have complained.
+
+    Its arguments are the window's size, its ``path``, options of Playwright's ``new_context`` as a dictionary
+    ``context``, the time ``now`` that the page is to believe, and what stands in the address.
+    """
     contexts = []
 
     def hear(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             complaints.append(f"{message.text} ({message.location.get('url')})")
 
-    def open_page(width: int = 1000, height: int = 700, *, dark: bool = False, **query: str) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+    def open_page(
+        width: int = 1000,
+        height: int = 700,
+        *,
+        dark: bool = False,
+        path: str = "/",
+        context: dict[str, Any] | None = None,
+        now: str | None = None,
+        **query: str,
+    ) -> Page:
+        opened = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **(context or {})
         )
-        contexts.append(context)
-        page = context.new_page()
+        contexts.append(opened)
+        page = opened.new_page()
         page.on("console", hear)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{roles.url}/?{urlencode(query)}")
+        if now is not None:
+            page.clock.set_fixed_time(now)
+        page.goto(f"{roles.url}{path}?{urlencode(query)}")
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for each in contexts:
+        each.close()
     assert complaints == []
+
+
+@pytest.fixture
+def check_accessibility() -> Check:
+    """A function that fails if axe finds anything serious on a page as it is now."""
+
+    def check(page: Page) -> None:
+        assert find_faults(page) == []
+
+    return check
+
+
+@pytest.fixture
+def picture_directory(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where pictures go: among the documents with ``--pictures``, else nowhere that stays."""
+    if not request.config.getoption("pictures"):
+        return tmp_path
+    directory = request.config.rootpath / "docs" / "pictures"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

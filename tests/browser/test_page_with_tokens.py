@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from chatq.access.tokens import sign
 from tests.browser.conftest import Open
-from tests.browser.test_page import SECONDS, expect_live, expect_texts, say
-from tests.parts.command import Chatq
-
-SECRET = "a secret of more than thirty-two bytes"
-
-
-@pytest.fixture
-def chatq(chatq: Chatq) -> Chatq:
-    """The command, where a secret is set."""
-    chatq.environment["CHATQ_JWT_SECRET"] = SECRET
-    return chatq
+from tests.browser.talking import SECONDS, expect_live, expect_texts, listed, say, somebody
+from tests.parts.people import SECRET
+from tests.parts.roles import Roles, fresh, installed
 
 
-def enter(page: Page, token: str, room: str = "c") -> None:
+@pytest.fixture(scope="module")
+def shared_roles() -> Iterator[Roles]:
+    """An API that asks for tokens, and a worker."""
+    with installed() as roles:
+        roles.start_api(env={"CHATQ_JWT_SECRET": SECRET})
+        roles.start_worker()
+        yield roles
+
+
+def enter(page: Page, token: str, room: str) -> None:
     page.get_by_label("Your token").fill(token)
-    page.get_by_label("Conversation", exact=True).last.fill(room)
+    page.get_by_label("Conversation", exact=True).fill(room)
     page.get_by_role("button", name="Join").click()
 
 
-def token(seconds: float = 60) -> str:
-    return sign(SECRET, "alice", expires_at=time.time() + seconds)
+def token(user: str = "alice", seconds: float = 60) -> str:
+    return sign(SECRET, user, expires_at=time.time() + seconds)
 
 
 def test_the_page_asks_for_a_token_and_talks_with_it(open_page: Open, complaints: list[str]) -> None:
     page = open_page()
     expect(page.get_by_label("Your name")).to_be_hidden()
-    enter(page, token())
+    enter(page, token(), fresh())
     expect_live(page)
     expect(page.get_by_text("as alice")).to_be_visible()
     say(page, "Hello")
@@ -49,12 +51,44 @@ def test_the_page_asks_for_a_token_and_talks_with_it(open_page: Open, complaints
 
 
 def test_the_page_asks_again_when_the_token_has_ended(open_page: Open, complaints: list[str]) -> None:
-    page = open_page()
-    enter(page, token(seconds=1))
+    page, room = open_page(), fresh()
+    enter(page, token(seconds=1), room)
     expect_live(page)
     expect(page.get_by_label("Your token")).to_be_visible(timeout=SECONDS)
-    enter(page, "nonsense.of.mine")
+    enter(page, "nonsense.of.mine", room)
     expect(page.get_by_label("Your token")).to_be_visible(timeout=SECONDS)
-    enter(page, token())
+    enter(page, token(), room)
     expect_live(page)
+    complaints.clear()
+
+
+def test_members_are_let_in_and_strangers_are_not(open_page: Open, complaints: list[str]) -> None:
+    alice, bob, carol = somebody("alice"), somebody("bob"), somebody("carol")
+    page, room = open_page(), fresh()
+    enter(page, token(alice), room)
+    expect_live(page)
+    # When Alice makes a conversation with a title, and lets somebody in later
+    page.get_by_role("button", name="New conversation").click()
+    page.get_by_label("What it is called").fill("Tea & biscuits")
+    page.get_by_label("Who is in it, beside you").fill(bob)
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("heading", name="Tea & biscuits")).to_be_visible(timeout=SECONDS)
+    say(page, "the kettle is on")
+    expect_texts(page, ["the kettle is on"])
+    page.get_by_role("button", name="Nobody else is here").click()
+    page.get_by_label("Let somebody in").fill(carol)
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("dialog").get_by_role("listitem")).to_have_count(3, timeout=SECONDS)
+
+    # Then it is in the lists of both
+    for user in (bob, carol):
+        other = open_page()
+        enter(other, token(user), fresh())
+        listed(other, "Tea & biscuits").click()
+        expect_texts(other, ["the kettle is on"])
+    # And nobody else gets in
+    stranger = open_page()
+    enter(stranger, token(somebody("mallory")), room)
+    expect(stranger.get_by_text("The conversation could not be loaded")).to_be_visible(timeout=SECONDS)
+    expect(stranger.get_by_label("Message", exact=True)).to_be_disabled()
     complaints.clear()

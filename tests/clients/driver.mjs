@@ -30,6 +30,12 @@ const commands = {
   status: ({ messageId, status }) => chat.status(messageId, status),
   typing: ({ conversationId, active }) => chat.typing(conversationId, active),
   history: ({ conversationId, ...range }) => chat.history(conversationId, range),
+  conversations: () => chat.conversations(),
+  conversation: ({ conversationId }) => chat.conversation(conversationId),
+  createConversation: ({ conversationId, ...rest }) => chat.createConversation({ id: conversationId, ...rest }),
+  addMember: ({ conversationId, userId }) => chat.addMember(conversationId, userId),
+  edit: ({ messageId, content }) => chat.edit(messageId, content),
+  delete: ({ messageId }) => chat.delete(messageId),
   state: () => chat.state,
   close: () => chat.close(),
 };

@@ -50,6 +50,12 @@ def commands_of(client: Client) -> dict[str, Callable[..., Any]]:
         "status": client.status,
         "typing": client.typing,
         "history": client.history,
+        "conversations": client.conversations,
+        "conversation": client.conversation,
+        "createConversation": client.create_conversation,
+        "addMember": client.add_member,
+        "edit": client.edit,
+        "delete": client.delete,
         "state": lambda: client.state,
         "close": client.close,
     }

@@ -16,6 +16,9 @@
  *     await chat.send("general", { content: "hello" });
  *     chat.close();
  *
+ * Beside these there are `status` and `typing`; `edit` and `delete`; `conversations`, `conversation`,
+ * `createConversation` and `addMember`.
+ *
  * Options: `url` (by default the server that this module comes from); `getToken`, a function that returns a token or
  * a promise of one, asked again for each connection and before a token expires; or `token`, one that never changes; or
  * `userId`, whom a server in development mode believes; `WebSocket`, the class to use where there is no global one.
@@ -43,6 +46,11 @@
 /** @typedef {{ messageId: string, jobId: string, clientMessageId: string }} Accepted */
 /** @typedef {{ seq: number, recovered: boolean }} Joined */
 /** @typedef {{ messages: any[], nextBefore: number | null, nextAfter: number | null, seq: number }} Page */
+/**
+ * @typedef {{ id: string, title: string | null, lastSeq: number, lastMessage: any, lastMessageAt: string | null,
+ *   createdAt: string | null, unreadCount?: number }} Conversation
+ */
+/** @typedef {{ userId: string, role: string, deliveredSeq: number, readSeq: number, joinedAt: string }} Member */
 /**
  * @typedef {{ url?: string | URL, getToken?: () => string | Promise<string>, token?: string, userId?: string,
  *   WebSocket?: any }} Options
@@ -220,31 +228,97 @@ export class Chatq {
    * @param {{ before?: number, after?: number, limit?: number }} [range]
    * @returns {Promise<Page>} `seq` is the event number to join after
    */
-  async history(conversationId, range = {}) {
+  history(conversationId, range = {}) {
     const wanted = Object.entries(range).filter(([, value]) => value != null);
     const query = new URLSearchParams(/** @type {any} */ (wanted));
-    const address = `${this.url}/api/conversations/${encodeURIComponent(conversationId)}/messages?${query}`;
+    return this.#request("GET", `conversations/${encodeURIComponent(conversationId)}/messages?${query}`);
+  }
+
+  /**
+   * List one's conversations, newest activity first.
+   * @returns {Promise<Conversation[]>} those of the server's list, each with the last message and the `unreadCount`
+   */
+  async conversations() {
+    return (await this.#request("GET", "conversations")).conversations;
+  }
+
+  /**
+   * Load a conversation with its members, and how far each of them has come.
+   * @param {string} conversationId
+   * @returns {Promise<Conversation & { members: Member[] }>}
+   */
+  conversation(conversationId) {
+    return this.#request("GET", `conversations/${encodeURIComponent(conversationId)}`);
+  }
+
+  /**
+   * Create a conversation of one's own; one that is there already, and one's own, stays as it is.
+   * @param {{ id?: string, title?: string, members?: string[] }} [conversation] without an `id` the server finds one
+   * @returns {Promise<Conversation & { members: Member[] }>}
+   */
+  createConversation(conversation = {}) {
+    return this.#request("POST", "conversations", conversation);
+  }
+
+  /**
+   * Let somebody be in a conversation; one who is stays as they are.
+   * @param {string} conversationId
+   * @param {string} userId
+   * @returns {Promise<Member>}
+   */
+  addMember(conversationId, userId) {
+    const path = `conversations/${encodeURIComponent(conversationId)}/members/${encodeURIComponent(userId)}`;
+    return this.#request("PUT", path, {});
+  }
+
+  /**
+   * Give a message new content; `messageEdited` tells when it has it.
+   * @param {string} messageId
+   * @param {string} content
+   * @returns {Promise<{ messageId: string, jobId: string }>} once the server has accepted it; it is not tried again
+   */
+  edit(messageId, content) {
+    return this.#request("PATCH", `messages/${encodeURIComponent(messageId)}`, { content });
+  }
+
+  /**
+   * Erase a message; `messageDeleted` tells when it is gone. A second time has no effect.
+   * @param {string} messageId
+   * @returns {Promise<{ messageId: string, jobId: string }>} once the server has accepted it; it is not tried again
+   */
+  delete(messageId) {
+    return this.#request("DELETE", `messages/${encodeURIComponent(messageId)}`);
+  }
+
+  /** End the connection for good; what is not accepted yet is given up. */
+  close() {
+    this.#end(undefined);
+  }
+
+  // --- questions over HTTP -----------------------------------------------------------------------
+
+  /** @param {string} method @param {string} path @param {object} [document] @returns {Promise<any>} */
+  async #request(method, path, document) {
     const ask = async () => {
       this.#token ??= await this.#getToken();
       /** @type {Record<string, string>} */
       const headers = {};
       if (this.#token !== undefined) headers.Authorization = `Bearer ${this.#token}`;
       else if (this.userId !== undefined) headers["X-Chatq-User"] = this.userId;
-      return fetch(address, { headers });
+      if (document) headers["Content-Type"] = "application/json";
+      const body = document && JSON.stringify(document);
+      return fetch(`${this.url}/api/${path}`, { method, headers, body }).catch((error) => {
+        throw new ChatqError("no-answer", `The server does not answer: ${error.message}`);
+      });
     };
     let answer = await ask();
     if (answer.status === 401 && this.#renewable) {
       this.#token = undefined;
       answer = await ask();
     }
-    const document = await answer.json().catch(() => ({ detail: `The server answered ${answer.status}.` }));
-    if (!answer.ok) throw new ChatqError(document.code ?? "internal", document.detail);
-    return document;
-  }
-
-  /** End the connection for good; what is not accepted yet is given up. */
-  close() {
-    this.#end(undefined);
+    const found = await answer.json().catch(() => ({ detail: `The server answered ${answer.status}.` }));
+    if (!answer.ok) throw new ChatqError(found.code ?? "internal", found.detail);
+    return found;
   }
 
   // --- connecting, and coming back ---------------------------------------------------------------

@@ -1,0 +1,43 @@
+"""Questions over HTTP."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from chatq.client.errors import NoAnswer, refusal
+from chatq.errors import ChatqError
+
+TIMEOUT = 20.0
+
+
+def ask(url: str, headers: dict[str, str], method: str, path: str, document: object = None) -> Any:
+    """Return the document that the server answers with.
+
+    Raises:
+        NoAnswer: the server does not answer.
+        ChatqError: it refuses, for the reason that the error names.
+    """
+    body = None if document is None else json.dumps(document).encode()
+    if body is not None:
+        headers = {**headers, "Content-Type": "application/json"}
+    address = f"{url}/api/{path}"
+    request = urllib.request.Request(address, body, headers, method=method)  # noqa: S310  # the client checked the scheme
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _problem(error.code, error.read()) from None
+    except (OSError, ValueError) as error:
+        raise NoAnswer(f"The server does not answer: {error}") from error
+
+
+def _problem(status: int, body: bytes) -> ChatqError:
+    try:
+        document = json.loads(body)
+        return refusal(document["code"], document["detail"])
+    except (ValueError, KeyError, TypeError):
+        return ChatqError(f"The server answered {status}.")

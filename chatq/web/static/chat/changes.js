@@ -1,0 +1,185 @@
+/** Changing what one has said: a menu at each message of one's own, an editor in its place, a question before it goes. */
+
+import { notify } from "./connection.js";
+import { copy, find } from "./element.js";
+
+const GIST = 200;
+
+/** Menu, editor and dialog; there is one of each. */
+export class Changes {
+  #menu = find("menu");
+  /** @type {HTMLElement | null} */
+  #button = null;
+  /** @type {import("./message.js").MessageView | null} What is being edited. */
+  #edited = null;
+
+  /**
+   * @param {any} chat @param {import("./timeline.js").Timeline} timeline
+   * @param {import("./composer.js").Composer} composer
+   */
+  constructor(chat, timeline, composer) {
+    Object.assign(this, { chat, timeline, composer });
+    const list = timeline.place.list;
+    list.addEventListener("click", (event) => (this.#button = event.target.closest(".more") ?? this.#button), true);
+    list.addEventListener("keydown", (event) => this.#walk(event));
+    list.addEventListener("focusin", (event) => event.target.matches(".more") && this.#reach(event.target));
+    timeline.place.scroll.addEventListener("scroll", () => this.#menu.hidePopover());
+    this.#menu.addEventListener("beforetoggle", (event) => event.newState === "open" && this.#place());
+    this.#menu.addEventListener("toggle", (event) => event.newState === "open" && this.#items()[0].focus());
+    this.#menu.addEventListener("keydown", (event) => this.#choose(event));
+    this.#menu.addEventListener("click", (event) => this.#act(event.target.closest("[data-act]")?.dataset.act));
+  }
+
+  /** One message's button is in the way of the tab key, the last one's; arrows lead from there to the others. */
+  arrange() {
+    const last = this.#buttons().at(-1);
+    if (last && last.tabIndex !== 0 && !document.activeElement?.matches(".more")) this.#reach(last);
+  }
+
+  editLast() {
+    const button = this.#buttons().at(-1);
+    if (button) this.edit(this.#viewAt(button));
+  }
+
+  /** @param {import("./message.js").MessageView} view */
+  edit(view) {
+    this.cancel();
+    this.#edited = view;
+    const editor = copy("editor").firstElementChild;
+    const text = editor.querySelector("textarea");
+    text.value = view.content;
+    editor.querySelector("[data-act=cancel]").addEventListener("click", () => this.cancel());
+    editor.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#save(view, editor, text.value);
+    });
+    editor.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.cancel();
+      else if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target === text) {
+        event.preventDefault();
+        editor.requestSubmit();
+      }
+    });
+    this.timeline.place.keep(() => {
+      view.text.parentElement.after(editor);
+      view.element.classList.add("editing");
+    });
+    text.focus();
+    text.setSelectionRange(text.value.length, text.value.length);
+    editor.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Leave the message as it is. */
+  cancel() {
+    const view = this.#edited;
+    if (!view) return;
+    this.#edited = null;
+    this.timeline.place.keep(() => {
+      view.element.classList.remove("editing");
+      view.element.querySelector(".editor")?.remove();
+    });
+    this.composer.focus();
+  }
+
+  /** A change that was accepted failed after all. @param {any} failure */
+  fail({ messageId, reason }) {
+    const view = this.timeline.find(messageId);
+    if (view) view.show(view.message);
+    notify(`A message could not be ${view ? "changed" : "sent"}: ${reason}`);
+  }
+
+  async #save(view, editor, content) {
+    if (!content.trim() || content === view.message.content) return this.cancel();
+    const save = editor.querySelector(".first");
+    save.disabled = true;
+    try {
+      await this.chat.edit(view.message.id, content);
+      // It is told by an event, a moment later.
+      if (view.message.deletedAt === null) view.text.textContent = content;
+      if (this.#edited === view) this.cancel();
+    } catch (error) {
+      notify(`The message could not be changed: ${error.message}`);
+      save.disabled = false;
+    }
+  }
+
+  #erase(view) {
+    const dialog = find("erase");
+    find("erase-what").textContent = view.content.slice(0, GIST);
+    dialog.returnValue = "";
+    dialog.addEventListener(
+      "close",
+      () => {
+        if (dialog.returnValue !== "delete") return;
+        this.composer.focus();
+        view.element.classList.add("going");
+        this.chat.delete(view.message.id).catch((error) => {
+          view.element.classList.remove("going");
+          notify(`The message could not be deleted: ${error.message}`);
+        });
+      },
+      { once: true },
+    );
+    dialog.showModal();
+  }
+
+  // --- the menu, and the way to it ---------------------------------------------------------------
+
+  #act(act) {
+    if (!act || !this.#button) return;
+    this.#menu.hidePopover();
+    const view = this.#viewAt(this.#button);
+    if (act === "edit") this.edit(view);
+    else this.#erase(view);
+  }
+
+  #place() {
+    const at = /** @type {HTMLElement} */ (this.#button).getBoundingClientRect();
+    const room = document.documentElement;
+    const below = at.bottom < room.clientHeight - 120;
+    Object.assign(this.#menu.style, {
+      right: `${room.clientWidth - at.right}px`,
+      top: below ? `${at.bottom + 4}px` : "auto",
+      bottom: below ? "auto" : `${room.clientHeight - at.top + 4}px`,
+    });
+  }
+
+  /** @param {KeyboardEvent} event */
+  #choose(event) {
+    const items = this.#items();
+    const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+    if (to !== undefined) items.at(to % items.length)?.focus();
+    else if (event.key === "Tab") this.#menu.hidePopover();
+    else return;
+    event.preventDefault();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #walk(event) {
+    const buttons = this.#buttons();
+    const at = buttons.indexOf(/** @type {HTMLElement} */ (event.target));
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    buttons[to]?.focus();
+  }
+
+  #reach(button) {
+    for (const other of this.#buttons()) other.tabIndex = other === button ? 0 : -1;
+  }
+
+  /** @returns {HTMLElement[]} */
+  #items() {
+    return [...this.#menu.querySelectorAll("[role=menuitem]")];
+  }
+
+  /** @returns {HTMLElement[]} */
+  #buttons() {
+    return [...this.timeline.place.list.querySelectorAll(".message[data-id]:not(.gone) .more")];
+  }
+
+  #viewAt(button) {
+    return /** @type {any} */ (this.timeline.viewOf(button.closest(".message")));
+  }
+}

@@ -1,0 +1,230 @@
+/** The conversation that is open: entering it, what its head says, and what of it was seen. */
+
+import * as address from "./address.js";
+import { Changes } from "./changes.js";
+import { Composer } from "./composer.js";
+import { find, paintFace } from "./element.js";
+import { notify } from "./connection.js";
+import { list } from "./people.js";
+import { Outbox } from "./outbox.js";
+import { Place } from "./place.js";
+import { Timeline } from "./timeline.js";
+
+/** Errors after which trying again is of no use. */
+const FINAL = new Set(["forbidden", "invalid-fields", "unknown-conversation", "conversation-exists"]);
+const LONGEST_PAUSE = 10_000;
+
+/** What is in the middle of the page. */
+export class Talk {
+  /** @type {string | null} */
+  id = null;
+  /** @type {string | null} */
+  #title = null;
+  /** @type {any[]} */
+  #members = [];
+  /** @type {Set<string>} Conversations that are followed, whether open or not. */
+  #followed = new Set();
+  #visit = 0;
+  /** Whether the conversation was loaded. */
+  #entered = false;
+  /** Somebody said something that was not seen. */
+  #news = false;
+
+  /**
+   * @param {any} chat @param {string} me
+   * @param {{ conversations: import("./conversations.js").Conversations, people: import("./people.js").People,
+   *   receipts: import("./receipts.js").Receipts, onRefused: (reason: string) => void }} parts
+   */
+  constructor(chat, me, parts) {
+    Object.assign(this, { chat, me }, parts);
+    this.place = new Place(find("scroll"), find("list"));
+    this.outbox = new Outbox(chat, me, () => this.timeline.refresh());
+    const edges = { older: find("older"), newer: find("newer") };
+    this.timeline = new Timeline(chat, me, this.place, this.outbox, edges, () => this.look());
+    this.composer = new Composer(chat, (content) => this.#send(content), () => this.changes.editLast());
+    this.changes = new Changes(chat, this.timeline, this.composer);
+    this.place.onMoved = () => {
+      this.timeline.look();
+      this.look();
+    };
+    find("news").addEventListener("click", () => this.timeline.toEnd());
+    find("here").addEventListener("click", () => this.#showPeople());
+    find("invite").addEventListener("submit", (event) => this.#invite(event));
+    for (const kind of ["focus", "visibilitychange"]) globalThis.addEventListener(kind, () => this.look());
+  }
+
+  get name() {
+    return this.#title ?? this.id ?? "chatq";
+  }
+
+  /** Show a conversation; it is tried until it works. @param {string} id */
+  async open(id) {
+    const visit = ++this.#visit;
+    this.id = id;
+    this.#title = this.conversations.get(id)?.title ?? null;
+    this.#members = [];
+    this.#entered = false;
+    this.changes.cancel();
+    this.timeline.begin(id);
+    this.conversations.open(id);
+    this.composer.begin(id, this.name);
+    this.showHead();
+    await this.reload(visit);
+  }
+
+  /** Load the open conversation anew, without a flicker where nothing has changed. */
+  async reload(visit = ++this.#visit) {
+    const { id } = this;
+    for (let attempt = 0; visit === this.#visit && this.chat.state !== "closed"; attempt += 1) {
+      try {
+        await this.#enter(id, visit);
+        return this.#loading("");
+      } catch (error) {
+        if (visit !== this.#visit) return;
+        if (error.code === "unauthorized") return this.onRefused(error.message);
+        this.#loading(`The conversation could not be loaded: ${error.message}`);
+        if (FINAL.has(error.code)) return this.composer.enable(false);
+        await new Promise((resolve) => setTimeout(resolve, Math.min(LONGEST_PAUSE, 500 * 2 ** attempt)));
+      }
+    }
+  }
+
+  /** Follow a conversation, open or not, from an event number on. @param {string} id @param {number} since */
+  follow(id, since) {
+    if (this.#followed.has(id)) return;
+    this.#followed.add(id);
+    this.chat.join(id, { since });
+  }
+
+  /** One is not in a conversation any more. @param {string} id */
+  leave(id) {
+    this.#followed.delete(id);
+    this.people.forget(id);
+    if (id !== this.id) return this.conversations.remove(id);
+    notify(`You are not in ${this.name} any more.`);
+    this.composer.enable(false);
+  }
+
+  /** Take what happened in the open conversation. @param {any[]} events */
+  take(events) {
+    this.timeline.take(events);
+    const news = events.some(({ type, message }) => type === "newMessage" && message.senderId !== this.me);
+    if (news && !(this.place.atEnd && this.#watched())) this.#news = true;
+    this.look();
+  }
+
+  /** See what one sees: mark it as read, and offer what is below. */
+  look() {
+    this.changes?.arrange();
+    const { views, complete } = this.timeline;
+    find("empty").hidden = !(this.#entered && views.length + this.outbox.viewsOf(this.id).length === 0);
+    if (this.place.atEnd && this.#watched()) this.#news = false;
+    find("news").hidden = !this.#news && complete && this.place.below < 2 * find("scroll").clientHeight;
+    find("news").textContent = this.#news ? "New messages ↓" : "To the newest ↓";
+    if (!this.#entered || !this.#watched()) return;
+    const seen = this.timeline.viewOf(this.place.lastSeen()) ?? views.at(-1);
+    const upTo = seen ? views.indexOf(seen) : -1;
+    const last = views.slice(0, upTo + 1).findLast(({ mine }) => !mine);
+    if (last) this.receipts.seen(last.message);
+    const after = views.slice(upTo + 1).filter(({ mine, message }) => !mine && !message.deletedAt);
+    if (complete && this.id) this.conversations.setUnread(this.id, after.length);
+  }
+
+  /** Show who is there and who types. */
+  showHead() {
+    const { id, name } = this;
+    if (id === null) return;
+    find("title").textContent = name;
+    paintFace(find("face"), name);
+    const others = this.people.hereIn(id);
+    find("here").hidden = false;
+    find("here").classList.toggle("alone", !others.length);
+    const who = others.length > 4 ? `${others.length} others are here` : `${list(others)} ${others.length > 1 ? "are" : "is"} here`;
+    find("here").textContent = others.length ? who : "Nobody else is here";
+    const typing = this.people.typingIn(id);
+    if (find("typing").textContent !== typing) find("typing").textContent = typing;
+  }
+
+  async #enter(id, visit) {
+    const [details, seq] = await Promise.all([this.#details(id), this.#page(id)]);
+    if (visit !== this.#visit || seq === undefined) return;
+    this.#title = details.title;
+    this.#members = details.members;
+    const member = details.members.find(({ userId }) => userId === this.me);
+    if (member) this.receipts.know(id, member);
+    const unread = this.conversations.get(id)?.unread ?? 0;
+    if (!this.#entered && unread && member) this.#markFresh(member.readSeq);
+    this.#entered = true;
+    this.composer.begin(id, this.name);
+    this.showHead();
+    this.follow(id, seq);
+    this.look();
+  }
+
+  /** Where callers are known, a conversation is there only once somebody has made it. */
+  #details(id) {
+    return this.chat.conversation(id).catch((error) => {
+      if (error.code !== "unknown-conversation" || !address.withTokens) throw error;
+      return this.chat.createConversation({ id });
+    });
+  }
+
+  #page(id) {
+    return this.timeline.load().catch((error) => {
+      if (error.code !== "unknown-conversation" || !address.withTokens) throw error;
+      return this.chat.createConversation({ id }).then(() => this.timeline.load());
+    });
+  }
+
+  /** Say where begins what one has not read, and begin there if all of it is more than fits. @param {number} readSeq */
+  #markFresh(readSeq) {
+    const first = this.timeline.views.find(({ mine, message }) => !mine && message.seq > readSeq);
+    if (!first || first.message.seq === this.timeline.views[0].message.seq) return;
+    first.fresh = true;
+    this.timeline.refresh();
+    const top = first.element.getBoundingClientRect().top;
+    if (top < find("scroll").getBoundingClientRect().top) this.place.toTop(first.element);
+  }
+
+  /** Whether somebody looks at the conversation. */
+  #watched() {
+    const covered = document.body.dataset.view === "list" && matchMedia("(max-width: 46rem)").matches;
+    return document.visibilityState === "visible" && document.hasFocus() && !covered;
+  }
+
+  #send(content) {
+    this.outbox.send(/** @type {string} */ (this.id), content);
+    this.timeline.toEnd();
+  }
+
+  #loading(text) {
+    find("loading").textContent = text;
+    find("loading").hidden = !text;
+  }
+
+  async #showPeople() {
+    const id = /** @type {string} */ (this.id);
+    const mayAdd = this.people.showList(this.#members, id);
+    find("invite").hidden = address.withTokens && !mayAdd;
+    find("invite-refusal").hidden = true;
+    if (!find("people").open) find("people").showModal();
+    const { members } = await this.chat.conversation(id).catch(() => ({ members: null }));
+    if (!members || id !== this.id) return;
+    this.#members = members;
+    find("invite").hidden = address.withTokens && !this.people.showList(members, id);
+  }
+
+  async #invite(event) {
+    event.preventDefault();
+    const refusal = find("invite-refusal");
+    refusal.hidden = true;
+    try {
+      await this.chat.addMember(this.id, find("invited").value);
+      find("invited").value = "";
+      await this.#showPeople();
+    } catch (error) {
+      refusal.textContent = error.message;
+      refusal.hidden = false;
+    }
+  }
+}

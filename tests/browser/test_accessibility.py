@@ -1,0 +1,100 @@
+"""What a checker of accessibility says of the pages."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Check, Open
+from tests.browser.talking import SECONDS, expect_live, expect_tick, field, listed, message, messages, say, somebody
+from tests.parts.roles import Roles, fresh
+
+Look = tuple[int, bool]
+"""How wide the window is, and whether it is dark."""
+LOOKS = pytest.mark.parametrize(
+    "look", [(1200, False), (1200, True), (360, False), (360, True)], ids=["light", "dark", "narrow", "narrow-dark"]
+)
+
+
+@LOOKS
+def test_chat_page_in_all_its_states(
+    open_page: Open, roles: Roles, check_accessibility: Check, complaints: list[str], look: Look
+) -> None:
+    (width, dark), room, carol = look, fresh(), somebody("carol")
+    page = open_page(width, 800, dark=dark)
+    expect(page.get_by_role("dialog", name="Join a conversation")).to_be_visible()
+    check_accessibility(page)
+    roles.store(fresh(), "elsewhere", senderId=carol)
+    page.goto(f"{roles.url}/?user={carol}&conversation={room}")
+    expect(page.get_by_text("Nothing has been said here yet.")).to_be_visible(timeout=SECONDS)
+    check_accessibility(page)
+
+    stored = roles.store(room, "this will be gone", senderId="bob")
+    roles.http.delete(f"/api/messages/{stored['id']}")
+    roles.store(room, "a word from Bob", senderId="bob")
+    with roles.connect() as bob:
+        bob.say("auth", userId="bob")
+        bob.say("join", conversationId=room)
+        bob.say("typing", conversationId=room, active=True)
+        expect(page.locator("#typing")).to_have_text("bob is typing…", timeout=SECONDS)
+        say(page, "mine")
+        expect_tick(page, "mine", "Sent")
+        say(page, "x" * 20_000)
+        expect(messages(page).locator(".reason")).to_be_visible(timeout=SECONDS)
+        check_accessibility(page)
+    complaints.clear()  # the message is too large, and the browser says so as well
+    check_changing(page, check_accessibility)
+    if width < 400:
+        page.get_by_role("button", name="Back to all conversations").click()
+        expect(listed(page, room)).to_be_visible()
+        check_accessibility(page)
+    page.get_by_role("button", name="New conversation").click()
+    check_accessibility(page)
+
+
+def check_changing(page: Page, check: Check) -> None:
+    """Check the menu, the editor, and each of the dialogs."""
+    message(page, "mine").hover()
+    message(page, "mine").locator(".more").click()
+    expect(page.get_by_role("menu")).to_be_visible()
+    check(page)
+    page.get_by_role("menuitem", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    check(page)
+    page.keyboard.press("Escape")
+    field(page).press("ArrowUp")
+    expect(page.get_by_label("New text of the message")).to_be_focused()
+    check(page)
+    page.keyboard.press("Escape")
+    page.locator("#here").click()
+    expect(page.get_by_role("dialog", name="People")).to_be_visible()
+    check(page)
+    page.keyboard.press("Escape")
+
+
+def test_those_who_listen_hear_what_arrives_and_not_the_past(open_page: Open, roles: Roles) -> None:
+    room = fresh()
+    roles.store(room, "the past", senderId="bob")
+    page = open_page(user="alice", conversation=room)
+    expect(messages(page)).to_have_count(1)
+    log = page.get_by_role("log", name="Messages")
+    expect(log).to_have_attribute("aria-live", "polite")
+    say(page, "hello")
+    expect_tick(page, "hello", "Sent")
+    # Who said it is part of what is read, also where eyes are not told again.
+    assert [text.split()[0] for text in messages(page).locator(".sender").all_text_contents()] == ["bob", "You"]
+
+
+def test_page_works_in_forced_colours_and_at_twice_the_size(open_page: Open, check_accessibility: Check) -> None:
+    page = open_page(
+        640, 400, user="alice", conversation=fresh(), context={"forced_colors": "active", "reduced_motion": "reduce"}
+    )
+    expect_live(page)
+    # Text twice as large, as who sees badly sets it
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    say(page, "large and clear")
+    expect_tick(page, "large and clear", "Sent")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_in_viewport()
+    expect(message(page, "large and clear")).to_be_in_viewport()
+    check_accessibility(page)

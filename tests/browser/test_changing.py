@@ -1,0 +1,102 @@
+"""Changing what one has said, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Open
+from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, field, message, say
+from tests.parts.roles import fresh
+
+
+def begin(open_page: Open, *said: str) -> Page:
+    page = open_page(user="alice", conversation=fresh())
+    expect_live(page)
+    for text in said:
+        say(page, text)
+    for text in said:
+        expect_tick(page, text, "Sent")
+    return page
+
+
+def open_menu(page: Page, text: str) -> None:
+    message(page, text).hover()
+    message(page, text).locator(".more").click()
+
+
+def test_message_is_edited_in_its_place(open_page: Open) -> None:
+    page = begin(open_page, "first", "secnod")
+    open_menu(page, "secnod")
+    page.get_by_role("menuitem", name="Edit").click()
+    editor = page.get_by_label("New text of the message")
+    expect(editor).to_be_focused()
+    expect(editor).to_have_value("secnod")
+    editor.fill("second")
+    page.get_by_role("button", name="Save").click()
+    expect_texts(page, ["first", "second"])
+    expect(message(page, "second").locator(".edited")).to_be_visible(timeout=SECONDS)
+    expect(field(page)).to_be_focused()
+
+
+def test_escape_leaves_it_as_it_was(open_page: Open) -> None:
+    page = begin(open_page, "as it was")
+    field(page).press("ArrowUp")
+    editor = page.get_by_label("New text of the message")
+    editor.fill("not this")
+    page.keyboard.press("Escape")
+    expect(editor).to_be_hidden()
+    expect_texts(page, ["as it was"])
+    expect(field(page)).to_be_focused()
+
+
+def test_everything_is_within_reach_of_the_keyboard(open_page: Open) -> None:
+    page = begin(open_page, "one", "two", "three")
+    # ↑ in the empty field edits what was said last
+    page.keyboard.press("ArrowUp")
+    page.keyboard.type(" and a half")
+    page.keyboard.press("Enter")
+    expect_texts(page, ["one", "two", "three and a half"])
+    # Tab leads to one message, arrows to the others, and the menu is one of them too
+    page.keyboard.press("Shift+Tab")
+    expect(message(page, "three and a half").locator(".more")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(message(page, "two").locator(".more")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("menuitem", name="Delete")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(message(page, "two").locator(".more")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    # A question comes before it is gone, and the safe answer first
+    dialog = page.get_by_role("dialog", name="Delete this message?")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect_texts(page, ["one", "two", "three and a half"])
+    expect(message(page, "two").locator(".more")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect_texts(page, ["one", "This message was deleted.", "three and a half"])
+    expect(field(page)).to_be_focused()
+
+
+def test_change_that_is_refused_says_why_and_keeps_the_text(open_page: Open, complaints: list[str]) -> None:
+    page = begin(open_page, "small")
+    field(page).press("ArrowUp")
+    editor = page.get_by_label("New text of the message")
+    editor.fill("x" * 20_000)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").get_by_text("at most 16384 are allowed")).to_be_visible(timeout=SECONDS)
+    expect(editor).to_have_value("x" * 20_000)
+    page.get_by_role("button", name="Dismiss").click()
+    page.keyboard.press("Escape")
+    editor.press("Escape")
+    expect_texts(page, ["small"])
+    complaints.clear()

@@ -1,0 +1,47 @@
+"""What a client asks for over HTTP: its conversations, who is in them, and that messages are changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.clients.conftest import Open
+from tests.clients.driven import Refused
+from tests.parts.roles import Roles, fresh
+
+
+def test_conversation_is_created_filled_listed_and_shown(open_client: Open, roles: Roles) -> None:
+    conversation, bob = fresh(), f"bob-{fresh()}"
+    alice = open_client()
+    created = alice.do("createConversation", conversationId=conversation, title="Tea", members=["carol"])
+    assert created["title"] == "Tea"
+    alice.do("addMember", conversationId=conversation, userId=bob)
+    alice.do("join", conversationId=conversation, since=0)
+    alice.do("send", conversationId=conversation, content="the kettle is on")
+    alice.wait(lambda: alice.contents(conversation) == ["the kettle is on"])
+
+    found = alice.do("conversation", conversationId=conversation)
+    assert {member["userId"]: member["role"] for member in found["members"]} == {
+        "alice": "owner",
+        bob: "member",
+        "carol": "member",
+    }
+    (listed,) = open_client(userId=bob).do("conversations")
+    assert (listed["id"], listed["title"], listed["unreadCount"]) == (conversation, "Tea", 1)
+    assert listed["lastMessage"]["content"] == "the kettle is on"
+
+    with pytest.raises(Refused, match="conversation-exists"):
+        open_client(userId=bob).do("createConversation", conversationId=conversation)
+    assert open_client(userId=bob).do("createConversation")["id"]
+
+
+def test_message_is_edited_and_deleted(open_client: Open, roles: Roles) -> None:
+    conversation = fresh()
+    alice = open_client()
+    alice.do("join", conversationId=conversation, since=0)
+    message = alice.do("send", conversationId=conversation, content="draft")["messageId"]
+    alice.do("edit", messageId=message, content="final")
+    assert alice.expect("messageEdited")["message"]["content"] == "final"
+    alice.do("delete", messageId=message)
+    assert alice.expect("messageDeleted")["messageId"] == message
+    with pytest.raises(Refused, match="message-deleted"):
+        alice.do("edit", messageId=message, content="too late")
