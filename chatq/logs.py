@@ -14,6 +14,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from chatq.settings import LogFormat, Settings
+from chatq.settings.colour import in_colour
 
 
 def configure(settings: Settings) -> None:
@@ -63,7 +64,7 @@ def _rendering(log_format: LogFormat) -> list[Processor]:
     return [
         structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
         structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
+            colors=in_colour(sys.stderr),
             pad_event_to=0,
             pad_level=False,
             exception_formatter=structlog.dev.plain_traceback,

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
 import typer
 
 from chatq.cli.api import VARIABLES, Insecure
-from chatq.cli.options import ApiWorkers, DataDir, Host, Port, ending
+from chatq.cli.options import ApiWorkers, DataDir, Host, Port, Purpose, ending
 from chatq.errors import ExitCode
 
 HELP_END = ending(
@@ -25,7 +24,7 @@ HELP_END = ending(
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command("all", epilog=HELP_END)(all_roles)
+    app.command("all", epilog=HELP_END, rich_help_panel=Purpose.RUN)(all_roles)
 
 
 def all_roles(
@@ -57,6 +56,7 @@ def all_roles(
     for 10 seconds (30 on Postgres), is killed and replaced, which --restart does not count as a death.
     """
     from chatq import settings
+    from chatq.settings.colour import in_colour
     from chatq.supervise import data_dir as directory
     from chatq.supervise import system
     from chatq.supervise.death import Restarts
@@ -81,6 +81,6 @@ def all_roles(
         roles,
         restarts=Restarts(restart),
         descriptor=sys.stdout.fileno(),
-        colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
+        colour=in_colour(sys.stdout),
         hold=[lock],
     )

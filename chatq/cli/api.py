@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from chatq.cli.options import LOG, REDIS, TOKENS, ApiWorkers, DataDir, Host, Port, ending
+from chatq.cli.options import LOG, REDIS, TOKENS, ApiWorkers, DataDir, Host, Port, Purpose, ending
 from chatq.errors import BadSetting, ExitCode
 
 Insecure = Annotated[
@@ -44,7 +44,7 @@ HELP_END = ending(
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command("api", epilog=HELP_END)(api)
+    app.command("api", epilog=HELP_END, rich_help_panel=Purpose.RUN)(api)
 
 
 def api(

@@ -12,10 +12,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from chatq.cli import all as everything
-from chatq.cli import api, bench, db, enqueue, redis_check, token, worker
+from chatq.cli import api, bench, db, enqueue, redis_check, tail, token, versions, worker
 from chatq.cli.options import ending
+from chatq.cli.terminal import mend_streams, visible
 from chatq.errors import ChatqError, ExitCode
 from chatq.ops.version import version
+from chatq.settings.colour import in_colour
 
 app = typer.Typer(
     name="chatq",
@@ -23,10 +25,11 @@ app = typer.Typer(
     epilog=ending(
         "chatq all  # the whole system on this machine",
         "chatq enqueue sendMessage conversationId=general senderId=alice content=hello",
+        "chatq tail general  # follow what is said there",
         "chatq redis-check  # is Redis fit for this job?",
+        "chatq --install-completion  # lets Tab complete commands, options and conversations",
     ),
     rich_markup_mode="rich",
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -34,6 +37,10 @@ app = typer.Typer(
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"chatq {version()}")
+        parts = versions.parts()
+        width = max(map(len, parts))
+        for name, found in parts.items():
+            typer.echo(f"{name:{width}}  {found}")
         raise typer.Exit
 
 
@@ -41,19 +48,23 @@ def _print_version(wanted: bool) -> None:
 def _chatq(
     context: typer.Context,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version, and those of its parts."
+        ),
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
-for command in (everything, api, worker, enqueue, redis_check, db, token, bench):
+for command in (everything, api, worker, enqueue, tail, redis_check, db, bench, token):
     command.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command that ``arguments``, by default the process's own, ask for, and end the process."""
+    mend_streams()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -80,10 +91,10 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    name = typer.style("chatq:", fg="red", bold=True) if _in_colour() else "chatq:"
+    name = typer.style("chatq:", fg="red", bold=True) if in_colour(sys.stderr) else "chatq:"
     # Nobody may be left who reads it.
     with suppress(OSError):
-        print(f"{name} {message}", file=sys.stderr, flush=True)
+        print(f"{name} {visible(message)}", file=sys.stderr, flush=True)
     return code
 
 
@@ -99,7 +110,3 @@ def _reader_gone() -> int:
     # Python flushes stdout once more at its end, and would complain then.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.FAILED
-
-
-def _in_colour() -> bool:
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

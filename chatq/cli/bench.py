@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chatq.cli.options import REDIS, TOKENS, DataDir, ending
+from chatq.cli.options import REDIS, TOKENS, DataDir, Purpose, ending
 from chatq.errors import ExitCode
 
 HELP = (
@@ -42,7 +43,7 @@ HELP_END = ending(
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command(help=HELP, epilog=HELP_END)(bench)
+    app.command(help=HELP, epilog=HELP_END, rich_help_panel=Purpose.CARE)(bench)
 
 
 def bench(
@@ -57,10 +58,10 @@ def bench(
     data_dir: DataDir = None,
 ) -> ExitCode:
     """Measure, print what was measured, and exit with 1 if something was left behind."""
-    from rich.console import Console
-
     from chatq.cli.bench_tables import print_report
     from chatq.cli.compose import build, check
+    from chatq.cli.progress import steps
+    from chatq.cli.terminal import console, say
     from chatq.domain.wire import encode
     from chatq.ops.bench.comparison import compare as compared
     from chatq.ops.bench.report import read_report
@@ -72,18 +73,16 @@ def bench(
     before = None if compare is None else read_report(compare)
     settings = load({"CHATQ_DATA_DIR": data_dir})
     services = build(settings)
-    errors = Console(stderr=True, highlight=False)
+    errors = console(stderr=True)
 
-    def say(text: str) -> None:
-        errors.print(text, markup=False, soft_wrap=True)
-
-    say(f"Redis: {without_password(services.redis_url)}\nDatabase: {without_password(settings.database_url)}")
+    tell = partial(say, errors)
+    tell(f"Redis: {without_password(services.redis_url)}\nDatabase: {without_password(settings.database_url)}")
     check(services)
     guard = Guard()
     try:
-        show = say if errors.is_terminal else _ignore
-        run = Bench(services, messages, command=chatq_command, guard=guard, say=say, show=show)
-        report = run.run()
+        with steps(errors) as show:
+            run = Bench(services, messages, command=chatq_command, guard=guard, say=tell, show=show)
+            report = run.run()
     finally:
         guard.close()
     if before is not None:
@@ -93,7 +92,3 @@ def bench(
     else:
         print_report(report)
     return ExitCode.FAILED if run.left_behind else ExitCode.DONE
-
-
-def _ignore(_text: str) -> None:
-    """Show nothing: nobody looks."""

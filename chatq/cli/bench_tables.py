@@ -6,10 +6,10 @@ import sys
 
 import typer
 from msgspec import UNSET
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chatq.cli.terminal import console
 from chatq.ops.bench.comparison import figures
 from chatq.ops.bench.report import TITLES, ComparedFigure, Comparison, Report
 
@@ -44,17 +44,17 @@ def _print_lines(report: Report) -> None:
 
 
 def _print_tables(report: Report) -> None:
-    console = Console(highlight=False)
+    shown = console()
     for line in _heading(report):
-        console.print(line, style="dim", markup=False)
-    console.print(_table(report))
+        shown.print(line, style="dim", markup=False)
+    shown.print(_table(report))
     for note in report.notes:
-        console.print(f"Note: {note}", style="yellow", markup=False)
+        shown.print(f"Note: {note}", style="yellow", markup=False)
     if report.comparison is not UNSET:
-        console.print()
-        console.print(_comparison_table(report.comparison))
+        shown.print()
+        shown.print(_comparison_table(report.comparison))
         for difference in report.comparison.differences:
-            console.print(f"Not the same: {difference}", style="yellow", markup=False)
+            shown.print(f"Not the same: {difference}", style="yellow", markup=False)
 
 
 def _heading(report: Report) -> list[str]:

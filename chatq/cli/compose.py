@@ -77,6 +77,14 @@ def build(settings: Settings) -> Services:
     )
 
 
+def redis_in_words(services: Services) -> str:
+    """Return which Redis the services use, without its password, and whose it is."""
+    settings = services.settings
+    embedded = settings.redis_url is None and recorded_url(settings.data_dir) == services.redis_url
+    whose = f" (embedded, of {settings.data_dir})" if embedded else ""
+    return f"{without_password(services.redis_url)}{whose}"
+
+
 def check_redis(services: Services) -> None:
     """Check that Redis answers.
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from chatq.cli.options import DataDir, ending
+from chatq.cli.options import DataDir, Purpose, ending
+from chatq.cli.terminal import console
 from chatq.errors import DatabaseUnavailable, ExitCode
 from chatq.settings import Settings, load, without_password
 
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
     db = typer.Typer(help="Set the database up, and bring it up to date.", epilog=ending(*upgrade_examples))
     db.command("upgrade", epilog=ending(*upgrade_examples, variables=_VARIABLES))(upgrade)
     db.command("current", epilog=ending(*current_examples, variables=_VARIABLES))(current)
-    app.add_typer(db, name="db")
+    app.add_typer(db, name="db", rich_help_panel=Purpose.CARE)
 
 
 def upgrade(*, json: Json = False, data_dir: DataDir = None) -> None:
@@ -33,13 +34,15 @@ def upgrade(*, json: Json = False, data_dir: DataDir = None) -> None:
 
     Any number of processes may do this at once. What is stored stays.
     """
+    from chatq.cli.progress import spinner  # noqa: PLC0415  # heavy
     from chatq.domain.wire import encode  # noqa: PLC0415  # heavy
     from chatq.store import schema  # noqa: PLC0415  # heavy
     from chatq.store.engine import create_engine  # noqa: PLC0415  # heavy
 
     settings = load({"CHATQ_DATA_DIR": data_dir})
     _make_data_dir(settings)
-    before, after = schema.upgrade(create_engine(settings.database_url))
+    with spinner(console(stderr=True), "upgrading the database"):
+        before, after = schema.upgrade(create_engine(settings.database_url))
     if json:
         typer.echo(encode({"from": before, "to": after}))
         return

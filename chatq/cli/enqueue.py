@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from chatq.cli.options import REDIS, DataDir, ending
+from chatq.cli.completion import job_names
+from chatq.cli.options import REDIS, DataDir, Purpose, ending
 from chatq.errors import BadUsage, FieldProblem, InvalidFields, RequestRefused
 
 
@@ -22,13 +23,15 @@ def register(app: typer.Typer) -> None:
         """echo '{"conversationId": "general", "content": "hi"}' | chatq enqueue sendMessage --data -""",
     )
     variables = (*REDIS, "CHATQ_DATA_DIR", "CHATQ_DURABILITY", "CHATQ_LANES", "CHATQ_MAX_CONTENT_BYTES")
-    app.command(epilog=ending(*examples, variables=variables))(enqueue)
+    app.command(epilog=ending(*examples, variables=variables), rich_help_panel=Purpose.TALK)(enqueue)
 
 
 def enqueue(  # noqa: PLR0917  # Typer reads the signature
-    name: Annotated[str, typer.Argument(help="The job's name: sendMessage, editMessage, …, or a handler's.")],
+    name: Annotated[
+        str, typer.Argument(help="The job's name: one of chatq's own, or a handler's.", autocompletion=job_names)
+    ],
     fields: Annotated[
-        list[str] | None, typer.Argument(metavar="FIELD=VALUE…", help="The job's data; values are text.")
+        list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="The job's data; values are text.")
     ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="JSON", help="The job's data as JSON; - reads it from stdin.")

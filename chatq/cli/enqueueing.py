@@ -8,21 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-from chatq.cli.compose import Services, build, check_redis
+from chatq.cli.compose import Services, build, check_redis, redis_in_words
+from chatq.cli.progress import bar
+from chatq.cli.terminal import console, say
 from chatq.domain.jobs import MESSAGE_FUNCTIONS, MESSAGE_JOBS, NAMES, SendMessage, function_name
 from chatq.domain.wire import encode
 from chatq.errors import BadUsage, ExitCode, RedisError, RequestRefused
 from chatq.queue import keys
 from chatq.queue.codec import prepare
-from chatq.queue.connection import recorded_url, translated
+from chatq.queue.connection import translated
 from chatq.queue.feed import BrokenFile, Line, Tally, feed_messages, read_data, read_lines
 from chatq.queue.guard import check_lanes
 from chatq.queue.handler_jobs import enqueue_handler_job
 from chatq.queue.watching import JobFailure, has_worker, wait_for
-from chatq.settings import load, without_password
+from chatq.settings import load
 
 
 class Enqueueing:
@@ -33,7 +32,7 @@ class Enqueueing:
         self._services = services
         self._wait = wait
         self._json = json
-        self._errors = Console(stderr=True, highlight=False)
+        self._errors = console(stderr=True)
 
     @classmethod
     def open(cls, name: str, *, data_dir: str | None, wait: bool, json: bool) -> Enqueueing:
@@ -53,9 +52,7 @@ class Enqueueing:
         settings = load({"CHATQ_DATA_DIR": data_dir})
         services = build(settings)
         run = cls(name, services, wait=wait, json=json)
-        embedded = settings.redis_url is None and recorded_url(settings.data_dir) == services.redis_url
-        whose = f" (embedded, of {settings.data_dir})" if embedded else ""
-        run._say(f"Redis: {without_password(services.redis_url)}{whose}")
+        run._say(f"Redis: {redis_in_words(services)}")
         check_redis(services)
         check_lanes(services.redis, settings.lanes)
         queue = keys.lane_name(0) if name in MESSAGE_JOBS else keys.HANDLERS
@@ -140,8 +137,9 @@ class Enqueueing:
     def _outcome(self, job_ids: Sequence[str]) -> list[JobFailure]:
         if not self._wait:
             return []
-        with translated(self._services.redis_url):
-            failures = wait_for(self._services.redis, job_ids)
+        total = max(1, len(job_ids))
+        with translated(self._services.redis_url), bar(self._errors, "waiting", "jobs") as advance:
+            failures = wait_for(self._services.redis, job_ids, lambda done: advance(done, done / total))
         for failure in failures:
             self._say(f"job {failure.job_id} failed: {failure.reason}")
         return failures
@@ -149,17 +147,12 @@ class Enqueueing:
     @contextmanager
     def _progress(self, path: Path) -> Iterator[Callable[[Line], None]]:
         """Show on a terminal how much of the file was read."""
-        if not self._errors.is_terminal:
-            yield lambda _line: None
-            return
-        columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=self._errors, transient=True) as progress:
-            size = path.stat().st_size if path.is_file() else None
-            task = progress.add_task(f"{path.name}", total=size)
-            yield lambda line: progress.update(task, completed=line.position)
+        size = max(1, path.stat().st_size)
+        with bar(self._errors, path.name, "lines") as advance:
+            yield lambda line: advance(line.number, line.position / size)
 
     def _say(self, text: str) -> None:
-        self._errors.print(text, markup=False, soft_wrap=True)
+        say(self._errors, text)
 
     def _print(self, result: dict[str, Any], text: str) -> None:
         sys.stdout.write((encode(result).decode() if self._json else text) + "\n")

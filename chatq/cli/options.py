@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from chatq.settings.variables import BY_NAME
+
+
+class Purpose(StrEnum):
+    """What a command is for, as the groups of ``chatq --help`` are called."""
+
+    RUN = "Run the system"
+    TALK = "Send and follow"
+    CARE = "Look after it"
+    ACCESS = "Access"
 
 
 def setting(name: str) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatq.cli.options import REDIS, DataDir, ending
+from chatq.cli.options import REDIS, DataDir, Purpose, ending
+from chatq.cli.terminal import console, say
 from chatq.errors import ExitCode
 from chatq.settings import load
 
@@ -33,7 +35,8 @@ def register(app: typer.Typer) -> None:
         "chatq redis-check --json | jq -r .url",
     )
     variables = (*REDIS, "CHATQ_DATA_DIR", "CHATQ_DURABILITY")
-    app.command("redis-check", help=_HELP, epilog=ending(*examples, variables=variables))(redis_check)
+    end = ending(*examples, variables=variables)
+    app.command("redis-check", help=_HELP, epilog=end, rich_help_panel=Purpose.CARE)(redis_check)
 
 
 def redis_check(
@@ -47,11 +50,19 @@ def redis_check(
 ) -> None:
     """Check Redis, print what was found, and exit with 0 or 3."""
     from chatq.cli.compose import build  # noqa: PLC0415  # heavy
+    from chatq.cli.progress import spinner  # noqa: PLC0415  # heavy
     from chatq.domain.wire import encode  # noqa: PLC0415  # heavy
     from chatq.ops.redis_check import check_redis  # noqa: PLC0415  # heavy
 
     services = build(load({"CHATQ_DATA_DIR": data_dir}))
-    report = check_redis(services.redis_url, services.durability, wait=wait, on_wait=_tell_of_waiting)
+    with ExitStack() as while_waiting:
+
+        def tell(finding: Finding) -> None:
+            errors = console(stderr=True)
+            say(errors, f"waiting: {finding.value}")
+            while_waiting.enter_context(spinner(errors, "waiting for Redis", seconds=wait))
+
+        report = check_redis(services.redis_url, services.durability, wait=wait, on_wait=tell)
     if json:
         typer.echo(encode(report))
     elif sys.stdout.isatty():
@@ -62,10 +73,6 @@ def redis_check(
         raise typer.Exit(ExitCode.REDIS)
 
 
-def _tell_of_waiting(finding: Finding) -> None:
-    typer.echo(f"waiting: {finding.value}", err=True)
-
-
 def _print_lines(report: Report) -> None:
     typer.echo(f"redis {report.url}")
     for finding in report.findings:
@@ -74,7 +81,6 @@ def _print_lines(report: Report) -> None:
 
 
 def _print_table(report: Report) -> None:
-    from rich.console import Console  # noqa: PLC0415  # heavy
     from rich.table import Table  # noqa: PLC0415  # heavy
     from rich.text import Text  # noqa: PLC0415  # heavy
 
@@ -86,4 +92,4 @@ def _print_table(report: Report) -> None:
         if finding.cause:
             found.append(f"\n{finding.cause}", "dim").append(f"\n→ {finding.remedy}")
         table.add_row(Text(finding.level, _COLOURS[finding.level]), finding.check, found)
-    Console().print(table)
+    console().print(table)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chatq.cli.options import ending
+from chatq.cli.options import Purpose, ending
 from chatq.errors import BadSetting, BadUsage
 from chatq.settings import load
 
@@ -21,7 +21,8 @@ def register(app: typer.Typer) -> None:
         "chatq token --user alice",
         "chatq token --user backend --service --expires 86400 --json",
     )
-    app.command(epilog=ending(*examples, variables=("CHATQ_JWT_SECRET", "CHATQ_JWT_AUDIENCE")))(token)
+    end = ending(*examples, variables=("CHATQ_JWT_SECRET", "CHATQ_JWT_AUDIENCE"))
+    app.command(epilog=end, rich_help_panel=Purpose.ACCESS)(token)
 
 
 def token(

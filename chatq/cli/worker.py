@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chatq.cli.options import LOG, REDIS, DataDir, ending
+from chatq.cli.options import LOG, REDIS, DataDir, Purpose, ending
 from chatq.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Kind = Literal["messages", "handlers"]
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command("worker", epilog=HELP_END)(worker)
+    app.command("worker", epilog=HELP_END, rich_help_panel=Purpose.RUN)(worker)
 
 
 def worker(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -36,8 +36,10 @@ def find_waiting(client: redis.Redis, message_ids: set[str]) -> set[str]:
     return {message_id for message_id, state in _states(client, sorted(message_ids)) if state in _UNDER_WAY}
 
 
-def wait_for(client: redis.Redis, job_ids: Sequence[str]) -> list[JobFailure]:
+def wait_for(client: redis.Redis, job_ids: Sequence[str], on_progress: Callable[[int], None]) -> list[JobFailure]:
     """Wait until none of these jobs waits or runs any more; return those that failed.
+
+    ``on_progress`` is told now and then how many are done.
 
     A message job that is done is gone from Redis, a handler's job is in state finished. Redis tells nobody
     when that happens, so it is asked, in pipelines and at growing intervals.
@@ -50,6 +52,7 @@ def wait_for(client: redis.Redis, job_ids: Sequence[str]) -> list[JobFailure]:
         still = [job_id for job_id, state in states if state in _UNDER_WAY]
         failures += [_failure(client, job_id) for job_id, state in states if state in _FAILED]
         left = still + left[1000:]
+        on_progress(len(job_ids) - len(left))
         if len(still) == len(states):
             time.sleep(next(pauses))
     return failures

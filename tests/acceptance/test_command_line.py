@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 import sys
@@ -15,10 +16,12 @@ COMMANDS = [
     ["api"],
     ["worker"],
     ["enqueue"],
+    ["tail"],
     ["redis-check"],
     ["db"],
     ["db", "upgrade"],
     ["db", "current"],
+    ["bench"],
     ["token"],
 ]
 
@@ -56,10 +59,17 @@ def test_without_a_command_help_is_shown(chatq: Chatq) -> None:
     assert chatq().stdout == chatq("--help").stdout
 
 
-def test_the_version_is_that_of_the_package(chatq: Chatq) -> None:
+def test_the_version_is_that_of_the_package_and_of_its_parts(chatq: Chatq) -> None:
     shown = chatq("--version")
     assert shown.returncode == 0
-    assert re.fullmatch(r"chatq (\d+\.\d+\.\d+|\(not installed\))\n", shown.stdout)
+    first, *parts = shown.stdout.splitlines()
+    assert re.fullmatch(r"chatq (\d+\.\d+\.\d+|\(not installed\))", first)
+    # And those of what it is made of stand in a column below
+    named = dict(re.split("  +", part) for part in parts)
+    assert named["Python"].startswith(platform.python_version())
+    assert {"system", "RQ", "redis-py", "SQLAlchemy", "Flask", "gevent", "SQLite", "libpq"} <= named.keys()
+    assert "not installed" not in "".join(parts)
+    assert len({len(part) - len(value) for part, value in zip(parts, named.values(), strict=True)}) == 1
 
 
 def test_help_waits_for_nothing_heavy() -> None:

@@ -72,12 +72,18 @@ def test_the_readme_does_what_it_says(place: Place) -> None:
         ]
         assert users == ["alice", "backend", "alice"]
 
+    def see_what_was_said(reader: Reader, block: Block) -> None:
+        def without_times(text: str) -> str:
+            return re.sub(r"(?m)^\d\d:\d\d:\d\d", "", text)
+
+        assert without_times("".join(reader.running.stdout)) == without_times(block.text)
+
     Reader(
         README,
         place.directory,
         place.environment,
         replaced={"127.0.0.1:8000": f"127.0.0.1:{place.port}"},
-        sees={"two tokens": see_tokens},
+        sees={"two tokens": see_tokens, "what was said, at other times": see_what_was_said},
     ).read()
     # Then the handler that it shows is one
     place.run("chatq", "worker", "--only", "handlers", "--app", "told", "--burst")

@@ -30,15 +30,15 @@ class Installation:
     """Runs commands against one Redis and one database that has its tables, and looks at what they did there."""
 
     def __init__(self, chatq: Chatq, redis_url: str, database_url: str) -> None:
-        self._chatq = chatq
+        self.chatq = chatq
         self.environment = {"REDIS_URL": redis_url, "DATABASE_URL": database_url}
         schema.upgrade(self.engine)
 
     @cached_property
     def services(self) -> Services:
         """The services of a process of this installation."""
-        services = build(load({}, {**self.environment, "CHATQ_DATA_DIR": str(self._chatq.directory / "data")}))
-        self._chatq.also_close(services.engine.dispose)
+        services = build(load({}, {**self.environment, "CHATQ_DATA_DIR": str(self.chatq.directory / "data")}))
+        self.chatq.also_close(services.engine.dispose)
         return services
 
     @property
@@ -58,13 +58,13 @@ class Installation:
 
     def __call__(self, *args: str, env: Mapping[str, str] | None = None, **options: Any) -> Result:
         """Run ``chatq`` with ``args``; whatever happens, it must not end in a traceback."""
-        result = self._chatq(*args, env={**self.environment, **(env or {})}, **options)
+        result = self.chatq(*args, env={**self.environment, **(env or {})}, **options)
         assert "Traceback" not in result.stderr, result.stderr
         return Result(result)
 
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> Running:
         """Start ``chatq`` with ``args`` and leave it running."""
-        return self._chatq.start(*args, env={**self.environment, **(env or {})})
+        return self.chatq.start(*args, env={**self.environment, **(env or {})})
 
     def start_worker(self, env: Mapping[str, str] | None = None) -> Running:
         """Start a process that does message jobs, and return it once it works."""

@@ -24,6 +24,8 @@ from chatq.ops.bench.surroundings import machine
 from chatq.ops.version import version
 
 Say = Callable[[str], None]
+Show = Callable[[str, int, int], None]
+"""Takes what is being done, its number, and how many there are."""
 Command = Callable[..., tuple[str, ...]]
 """Returns the command line of chatq with the given arguments."""
 
@@ -32,7 +34,7 @@ class Bench:
     """A run on one installation. It starts an API and a worker of its own, and removes all that it made."""
 
     def __init__(
-        self, services: Services, messages: int, *, command: Command, guard: Guard, say: Say, show: Say
+        self, services: Services, messages: int, *, command: Command, guard: Guard, say: Say, show: Show
     ) -> None:
         """Take what the run uses.
 
@@ -126,8 +128,8 @@ class Bench:
             "fanOut": stages.fan_out,
         }
         figures: dict[str, Section] = {}
-        for name, step in steps.items():
-            self._show(f"{name}: {TITLES[name]}")
+        for number, (name, step) in enumerate(steps.items(), 1):
+            self._show(f"{name}: {TITLES[name]}", number, len(steps))
             section = step()
             if section is None:
                 self._notes.append(f"{name} was not measured: other workers had left nothing to do.")
