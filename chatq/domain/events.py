@@ -21,6 +21,7 @@ class NewMessage(Wire, tag_field="type", tag="newMessage"):
 
     conversation_id: str
     seq: int
+    """The conversation's next event number, as in each of the four kinds of event."""
     message: Message
 
 
@@ -51,11 +52,13 @@ class MessageStatus(Wire, tag_field="type", tag="messageStatus"):
 
 
 class MessageFailed(Wire, tag_field="type", tag="messageFailed"):
-    """A message will not be stored; for its sender alone, and without a number."""
+    """A message will not be stored. For its sender alone, without a number; kept until the sender's next ``auth``."""
 
     message_id: str
     client_message_id: str | None
+    """If the sender chose one, and it is still known."""
     reason: str
+    """Why, in words."""
 
 
 Event = NewMessage | MessageEdited | MessageDeleted | MessageStatus

@@ -14,14 +14,16 @@ import msgspec
 
 from chatq.domain.clock import is_time
 from chatq.domain.messages import Content, MessageData, find_metadata_problem
-from chatq.domain.wire import ClientId, MessageId, Wire, convert
+from chatq.domain.wire import NOT_PUBLISHED, ClientId, MessageId, Wire, convert
 from chatq.errors import FieldProblem, InvalidFields
 
 FUNCTION_PREFIX = "chatq.jobs."
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}\Z")
 
 
-Expiry = Annotated[str, msgspec.Meta(description="an RFC 3339 time with an offset")]
+Expiry = Annotated[
+    str, msgspec.Meta(description="an RFC 3339 time with an offset", extra_json_schema={"format": "date-time"})
+]
 
 
 class _Expiring(Wire, omit_defaults=True, kw_only=True):
@@ -36,7 +38,7 @@ class SendMessage(_Expiring):
 
     conversation_id: ClientId
     message_data: MessageData
-    joins: bool | None = None
+    joins: Annotated[bool, msgspec.Meta(extra_json_schema=NOT_PUBLISHED)] | None = None
     """Whether the sender becomes a member, and the conversation is made if need be; by default so."""
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from chatq.domain.wire import EXPLAIN, ClientId, Wire, encode
+from chatq.domain.wire import EXPLAIN, NOT_PUBLISHED, ClientId, Timestamp, Wire, encode
 from chatq.errors import FieldProblem, InvalidFields, TooLarge
 
 DEVELOPMENT_USER = "dev"
@@ -51,11 +51,13 @@ def _inside(value: object) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
+CONTENT_PATTERN = r"\A(?=[^\x00]*\Z)[\s\S]*\S"
+"""Of text that is not all white space, and without NUL. It takes time in proportion to the text, whatever that is."""
 Content = Annotated[
     str,
     msgspec.Meta(
         min_length=1,
-        pattern=r"(?s)\A(?=.*\S)[^\0]*\Z",
+        pattern=CONTENT_PATTERN,
         description="1 or more characters that are not all white space, without NUL",
         extra={EXPLAIN: find_content_problem},
     ),
@@ -83,9 +85,15 @@ class MessageData(Wire, omit_defaults=True):
 
     content: Content
     sender_id: ClientId | None = None
+    """Who sends it; by default the caller."""
     client_message_id: ClientId | None = None
+    """Chosen by the sender: to send the same again under the same id has no second effect."""
     metadata: dict[str, Any] | None = None
-    created_at: Annotated[str, msgspec.Meta(description="an RFC 3339 time with an offset")] | None = None
+    """Whatever goes with the message; an object of at most 16 KiB, nested at most 64 levels deep."""
+    created_at: (
+        Annotated[str, msgspec.Meta(description="an RFC 3339 time with an offset", extra_json_schema=NOT_PUBLISHED)]
+        | None
+    ) = None
     """Only imports (``chatq enqueue``, RQ jobs) may set it."""
 
 
@@ -99,13 +107,16 @@ class Message(Wire):
     sender_id: str
     client_message_id: str | None
     content: str | None
-    """None once the message is deleted."""
+    """``null`` once the message is deleted."""
     metadata: dict[str, Any] | None
-    status: str
-    created_at: str
-    persisted_at: str
-    edited_at: str | None
-    deleted_at: str | None
+    status: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["sent", "delivered", "read"]})]
+    """The furthest that any member but its sender has come."""
+    created_at: Timestamp
+    """When it was accepted; of an imported one, when it is said to have been written."""
+    persisted_at: Timestamp
+    """When it was stored."""
+    edited_at: Timestamp | None
+    deleted_at: Timestamp | None
 
 
 def is_same(message: Message, data: MessageData) -> bool:

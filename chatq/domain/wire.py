@@ -20,7 +20,12 @@ T = TypeVar("T")
 
 EXPLAIN = "explain"
 """Key in ``msgspec.Meta.extra`` of a function that says what is wrong with a string, or None."""
+NOT_PUBLISHED = {"x-internal": True}
+"""Marks, in ``msgspec.Meta.extra_json_schema``, a field that is for chatq's own jobs and imports: the interface's
+documents leave it out, and who sends it over HTTP or a websocket is refused."""
 
+Timestamp = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""A time as chatq writes it: RFC 3339, UTC, in milliseconds."""
 ClientId = Annotated[
     str,
     msgspec.Meta(

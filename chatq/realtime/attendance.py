@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from chatq.domain.wire import encode
 from chatq.realtime.frames import text_frame
 from chatq.realtime.gossip import Here, Moves
+from chatq.realtime.server_frames import Presence
 
 MAX_TOLD = 200
 """How many users of a conversation clients are told of: who joins a crowd is not to be told of all of it."""
@@ -124,7 +125,4 @@ class Attendance:
         return self._roll
 
     def _frame(self, user_id: str, *, online: bool) -> bytes:
-        frame = {
-            "type": "presence", "conversationId": self.conversation_id, "userId": user_id, "online": online,
-        }  # fmt: skip
-        return text_frame(encode(frame))
+        return text_frame(encode(Presence(conversation_id=self.conversation_id, user_id=user_id, online=online)))

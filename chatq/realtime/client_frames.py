@@ -19,12 +19,14 @@ class ClientFrame(Wire, tag_field="type", kw_only=True):
     """What all frames of a client have, beside their ``type``."""
 
     ref: Ref | None = None
+    """Comes back with the answer, if that is an ``error``."""
 
 
 class Auth(ClientFrame, tag="auth", kw_only=True):
     """Say who one is, or go on being it, with a token."""
 
     token: str
+    """A JSON Web Token, as it goes into an ``Authorization`` header over HTTP."""
 
 
 class DevelopmentAuth(ClientFrame, tag="auth", kw_only=True):
@@ -38,6 +40,7 @@ class Join(ClientFrame, tag="join", kw_only=True):
 
     conversation_id: ClientId
     since: Since | None = None
+    """Number of the last event that one has; without it, only what happens from now on is told."""
 
 
 class Leave(ClientFrame, tag="leave", kw_only=True):
@@ -54,6 +57,7 @@ class Send(ClientFrame, tag="send", kw_only=True):
     """Send a message: what a ``POST /api/messages`` does."""
 
     ref: Ref
+    """Comes back with the answer."""
     conversation_id: ClientId
     message_data: MessageData
 
@@ -62,6 +66,7 @@ class Mark(ClientFrame, tag="status", kw_only=True):
     """Say that one has received, or read, everything up to a message: what a ``PATCH`` of its status does."""
 
     message_id: MessageId
+    """The furthest message that was received, or read."""
     status: Annotated[Literal["delivered", "read"], msgspec.Meta(description="delivered or read")]
 
 

@@ -23,6 +23,7 @@ from chatq.realtime.gossip import MARK
 from chatq.realtime.live import numbered
 from chatq.realtime.recovery import Recovery
 from chatq.realtime.room import Room
+from chatq.realtime.server_frames import Joined, Left
 from chatq.realtime.users import Users
 from chatq.store import members
 from chatq.store.event_log import last_seqs
@@ -140,7 +141,9 @@ class Hub:
                 first,
                 position,
                 window,
-                greeting=_frame("joined", conversationId=conversation_id, seq=kept.last_seq, recovered=recovered),
+                greeting=text_frame(
+                    encode(Joined(conversation_id=conversation_id, seq=kept.last_seq, recovered=recovered))
+                ),
                 user=user,
                 send=send,
                 pause=partial(connection.wait_until_below, REPLAY_BYTES),
@@ -260,7 +263,7 @@ class Hub:
         for connection in self._users.connections_of(user_id):
             if self._joined.get(connection, {}).get(conversation_id) == user_id:
                 self.leave(connection, conversation_id)
-                connection.send(_frame("left", conversationId=conversation_id))
+                connection.send(text_frame(encode(Left(conversation_id=conversation_id))))
 
     def _drop_if_empty(self, channel: str, room: Room) -> None:
         if room.empty and self._rooms.get(channel) is room:
@@ -270,7 +273,3 @@ class Hub:
 
     def _send_away(self, connection: Connection) -> None:
         connection.close(CloseCode.DRAINING, "the server ends; reconnect and resume")
-
-
-def _frame(kind: str, **fields: object) -> bytes:
-    return text_frame(encode({"type": kind, **fields}))

@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 import gevent
 import structlog
+from msgspec import UNSET
 
 from chatq.domain.wire import encode
 from chatq.errors import ChatqError, RateLimited
 from chatq.queue.codec import QueuedJob
 from chatq.queue.edge import Accepted
+from chatq.realtime import server_frames
 from chatq.realtime.connection import Connection
 from chatq.realtime.frames import CloseCode, text_frame
 
@@ -106,17 +108,16 @@ def _answer(order: Order, outcome: Accepted | ChatqError) -> bytes:
         return b"".join(error_frame(outcome, ref) for ref in order.refs)
     if not order.answered:
         return b""
-    # Ids need no escaping in JSON; what the client chose may.
-    ref = encode(order.refs[0]).decode()
-    answer = f'{{"type":"accepted","ref":{ref},"messageId":"{outcome.message_id}","jobId":"{outcome.job_id}"}}'
-    return text_frame(answer.encode())
+    ref = order.refs[0] or ""
+    return text_frame(encode(server_frames.Accepted(ref=ref, message_id=outcome.message_id, job_id=outcome.job_id)))
 
 
 def error_frame(error: ChatqError, ref: object) -> bytes:
     """Return what a client is told of an error that its frame met; ``ref`` as far as the client gave one."""
-    frame: dict[str, object] = {"type": "error", "code": error.code, "detail": error.detail}
-    if isinstance(error, RateLimited):
-        frame["retryAfter"] = error.retry_after
-    if isinstance(ref, str):
-        frame["ref"] = ref[:128]
+    frame = server_frames.Error(
+        code=error.code,
+        detail=error.detail,
+        retry_after=error.retry_after if isinstance(error, RateLimited) else UNSET,
+        ref=ref[:128] if isinstance(ref, str) else UNSET,
+    )
     return text_frame(encode(frame))

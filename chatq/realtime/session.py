@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import uuid4
 
 import gevent
@@ -35,6 +34,7 @@ from chatq.realtime.marking import Refused, read_marks
 from chatq.realtime.meter import Meter, TooFast
 from chatq.realtime.room import NotKept
 from chatq.realtime.sending import Order, error_frame
+from chatq.realtime.server_frames import Authenticated, Hello, Left, Pong, ServerFrame
 from chatq.realtime.shared import Shared
 from chatq.store.event_log import last_seqs
 
@@ -65,8 +65,8 @@ class Session:
         """Serve the client until its connection ends; with ``hello`` goes what is left of the handshake."""
         shared, connection = self._shared, self._connection
         required = shared.tokens is not None
-        hello = {"type": "hello", "connectionId": str(uuid4()), "heartbeatSeconds": HEARTBEAT_SECONDS}
-        connection.send(handshake + text_frame(encode({**hello, "authRequired": required})))
+        hello = Hello(connection_id=str(uuid4()), heartbeat_seconds=HEARTBEAT_SECONDS, auth_required=required)
+        connection.send(handshake + text_frame(encode(hello)))
         shared.hub.enter(connection)
         try:
             if required:
@@ -156,13 +156,13 @@ class Session:
             self._become(self._check(frame.token))
         elif isinstance(frame, Ping):
             joined = shared.hub.joined(self._connection)
-            self._say("pong", seqs=last_seqs(shared.engine, joined) if joined else {})
+            self._say(Pong(seqs=last_seqs(shared.engine, joined) if joined else {}))
         elif isinstance(frame, Join):
             self._join(frame)
         elif isinstance(frame, Leave):
             self._known_caller()
             shared.hub.leave(self._connection, frame.conversation_id)
-            self._say("left", conversationId=frame.conversation_id)
+            self._say(Left(conversation_id=frame.conversation_id))
         elif isinstance(frame, Type):
             caller = self._known_caller()
             shared.rules.check_sending(caller, frame.conversation_id)
@@ -197,7 +197,7 @@ class Session:
             self._leave_user()
             self._user = user_id
             self._meter.become(user_id, limited=not caller.service)
-        self._say("authenticated", userId=user_id)
+        self._say(Authenticated(user_id=user_id))
         if other:
             self._shared.hub.follow_user(self._connection, user_id)
         if self._shared.failing.ask(user_id):
@@ -228,5 +228,5 @@ class Session:
             self._shared.deadlines.at(self._connection, caller.expires_at, "the token has expired")
         return caller
 
-    def _say(self, kind: str, **fields: Any) -> None:
-        self._connection.send(text_frame(encode({"type": kind, **fields})))
+    def _say(self, frame: ServerFrame) -> None:
+        self._connection.send(text_frame(encode(frame)))

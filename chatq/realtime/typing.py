@@ -11,6 +11,7 @@ from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.domain.wire import encode
 from chatq.realtime import gossip
 from chatq.realtime.frames import text_frame
+from chatq.realtime.server_frames import Typing
 
 REPEAT_SECONDS = 2.0
 """How long the same is not told again."""
@@ -74,7 +75,7 @@ class Typists:
 
     def _tell(self, who: _Who, *, active: bool) -> None:
         conversation_id, user_id = who
-        frame = {"type": "typing", "conversationId": conversation_id, "userId": user_id, "active": active}
+        frame = Typing(conversation_id=conversation_id, user_id=user_id, active=active)
         self._audience.tell_others(conversation_id, user_id, text_frame(encode(frame)))
 
     def _look_soon(self) -> None:

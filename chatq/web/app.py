@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,15 @@ from chatq.web import problems
 from chatq.web.answers import Answer, Header
 from chatq.web.batch import Batch
 from chatq.web.conversations import Conversations
+from chatq.web.documents import Documents
 from chatq.web.health import Health
 from chatq.web.identity import Identity
 from chatq.web.jobs import Jobs
 from chatq.web.members import Members
 from chatq.web.messages import Messages
+from chatq.web.operations import OPERATIONS
 from chatq.web.page import Page
+from chatq.web.problem_pages import ProblemPages
 from chatq.web.requests import Environ
 from chatq.web.security import Gate, preflight
 from chatq.web.services import Services
@@ -112,32 +115,38 @@ class App(Flask):
     def _add_routes(self, services: Services, intake: Intake, rules: Rules, memberships: Memberships) -> None:
         messages, conversations = self._messages, Conversations(services, rules)
         members = Members(services, rules, memberships)
-        jobs, health = Jobs(services, rules), Health(services)
+        health, problem_pages, static = Health(services), ProblemPages(), StaticFiles()
+        documents = Documents(with_tokens=services.settings.asks_for_tokens)
         page = Page(with_tokens=services.settings.asks_for_tokens)
-        for method, path, view in (
-            ("GET", "/", page.show),
-            ("GET", "/static/<path:path>", StaticFiles().show),
-            ("GET", "/healthz", health.live),
-            ("GET", "/readyz", health.ready),
-            ("GET", "/problems/<code>", problems.page),
-            ("POST", "/api/messages/batch", Batch(services, intake, rules).post),
-            ("GET", "/api/messages/<message_id>", messages.show),
-            ("PATCH", "/api/messages/<message_id>", messages.change),
-            ("DELETE", "/api/messages/<message_id>", messages.delete),
-            ("GET", "/api/conversations", conversations.index),
-            ("POST", "/api/conversations", conversations.create),
-            ("GET", "/api/conversations/<conversation_id>", conversations.show),
-            ("GET", "/api/conversations/<conversation_id>/messages", conversations.page),
-            ("PUT", "/api/conversations/<conversation_id>/members/<user_id>", members.put),
-            ("DELETE", "/api/conversations/<conversation_id>/members/<user_id>", members.remove),
-            ("GET", "/api/jobs/<job_id>", jobs.show),
-        ):
-            self.add_url_rule(path, f"{method} {path}", view, methods=[method])
-        path = _HOTTEST[1]
-        self.add_url_rule(path, f"POST {path}", self._post_through_flask, methods=["POST"])
+        views: dict[str, Callable[..., Answer]] = {
+            # The hottest route comes here only where its path is spelled in another way.
+            "sendMessage": self._post_through_flask,
+            "sendMessages": Batch(services, intake, rules).post,
+            "getMessage": messages.show,
+            "changeMessage": messages.change,
+            "deleteMessage": messages.delete,
+            "listConversations": conversations.index,
+            "createConversation": conversations.create,
+            "getConversation": conversations.show,
+            "listMessages": conversations.page,
+            "putMember": members.put,
+            "removeMember": members.remove,
+            "getJob": Jobs(services, rules).show,
+            "getLiveness": health.live,
+            "getReadiness": health.ready,
+            "getOpenApi": documents.http,
+            "getAsyncApi": documents.socket,
+            "getClient": partial(static.show, "chatq.js"),
+            "showChat": page.show,
+            "showProblems": problem_pages.index,
+            "showProblem": problem_pages.show,
+        }
+        for operation in OPERATIONS:
+            self.add_url_rule(operation.rule, operation.name, views[operation.name], methods=[operation.method])
+        self.add_url_rule("/static/<path:path>", "static", static.show, methods=["GET"])
 
     def _post_through_flask(self) -> Answer:
-        """Serve the hottest route where a path is spelled in another way, and tell Flask that it exists."""
+        """Serve the hottest route as any other."""
         return self._messages.post(request.environ)
 
     def _identify(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import gevent
 import msgspec
@@ -18,12 +18,14 @@ from chatq.queue.codec import QueuedJob
 from chatq.queue.edge import Accepted
 from chatq.queue.intake import Intake
 from chatq.web import problems
-from chatq.web.accepted import accepted_document
+from chatq.web.accepted import AcceptedDocument, accepted_document
 from chatq.web.answers import Answer, Header, json_answer
 from chatq.web.identity import caller
 from chatq.web.messages import read_message
+from chatq.web.problems import ProblemDocument
 from chatq.web.quota import refusal_headers, usage_headers
 from chatq.web.requests import KEY_HEADER, read_body
+from chatq.web.schemas import ref
 from chatq.web.services import Services
 
 MAX_MESSAGES = 1000
@@ -34,9 +36,19 @@ class MessageBatch(Wire):
     """Messages to send; what each of them must look like is said of each by itself."""
 
     messages: Annotated[
-        list[msgspec.Raw],
+        list[Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema=ref(SendMessage))]],
         msgspec.Meta(min_length=1, max_length=MAX_MESSAGES, description=f"a list of 1 to {MAX_MESSAGES} messages"),
     ]
+    """Each as one would send it alone."""
+
+
+class BatchDocument(Wire):
+    """What became of each message of a batch."""
+
+    results: list[
+        Annotated[Any, msgspec.Meta(extra_json_schema={"anyOf": [ref(AcceptedDocument), ref(ProblemDocument)]})]
+    ]
+    """In the order of the messages: for each what it would have been answered alone."""
 
 
 class Batch:
@@ -63,7 +75,7 @@ class Batch:
         )
         following = iter(outcomes)
         results = [self._result(job if isinstance(job, ChatqError) else next(following)) for job in read]
-        return json_answer({"results": results}, 202, headers=_quota_headers(outcomes))
+        return json_answer(BatchDocument(results=results), 202, headers=_quota_headers(outcomes))
 
     def _read(self, raw: msgspec.Raw, sender: Caller) -> SendMessage | RequestRefused:
         try:
@@ -78,10 +90,10 @@ class Batch:
     def _prepare(self, job: SendMessage, sender: Caller) -> QueuedJob:
         return self._intake.prepare(job, user=sender.counting_as(job.message_data.sender_id or ""))
 
-    def _result(self, outcome: Accepted | ChatqError) -> object:
+    def _result(self, outcome: Accepted | ChatqError) -> AcceptedDocument | ProblemDocument:
         if isinstance(outcome, ChatqError):
             return problems.describe(outcome, "POST")
-        return msgspec.Raw(accepted_document(outcome))
+        return accepted_document(outcome)
 
 
 def _quota_headers(outcomes: Sequence[Accepted | ChatqError]) -> list[Header]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import uuid4
 
 import msgspec
@@ -10,8 +10,8 @@ from flask import request
 
 from chatq.access.rules import Rules
 from chatq.domain.clock import timestamp
-from chatq.domain.messages import Message, find_content_problem
-from chatq.domain.wire import EXPLAIN, ClientId, Wire, decode
+from chatq.domain.messages import CONTENT_PATTERN, Message, find_content_problem
+from chatq.domain.wire import EXPLAIN, ClientId, Timestamp, Wire, decode
 from chatq.errors import ConversationExists, FieldProblem, InvalidFields, UnknownConversation
 from chatq.store import members
 from chatq.store.history import read_page
@@ -33,13 +33,14 @@ class NewConversation(Wire):
     """What a conversation is to be; its maker is its owner."""
 
     id: ClientId | None = None
+    """By default a new one."""
     title: (
         Annotated[
             str,
             msgspec.Meta(
                 min_length=1,
                 max_length=MAX_TITLE,
-                pattern=r"(?s)\A(?=.*\S)[^\0]*\Z",
+                pattern=CONTENT_PATTERN,
                 description=f"1 to {MAX_TITLE} characters that are not all white space, without NUL",
                 extra={EXPLAIN: find_content_problem},
             ),
@@ -50,6 +51,7 @@ class NewConversation(Wire):
         list[ClientId],
         msgspec.Meta(max_length=MAX_MEMBERS, description=f"a list of at most {MAX_MEMBERS} ids of users"),
     ] = msgspec.field(default_factory=list)
+    """Who is in it beside the caller."""
 
 
 class MemberDocument(Wire):
@@ -58,29 +60,56 @@ class MemberDocument(Wire):
     user_id: str
     role: Role
     delivered_seq: int
+    """They have received every message up to this number."""
     read_seq: int
-    joined_at: str
+    """They have read every message up to this number."""
+    joined_at: Timestamp
 
 
 class _Conversation(Wire):
     id: str
     title: str | None
     last_seq: int
+    """Number of the newest event; 0 if there is none."""
     last_message: Message | None
-    last_message_at: str | None
-    created_at: str | None
+    """The newest that is not deleted."""
+    last_message_at: Timestamp | None
+    """When that was stored."""
+    created_at: Timestamp | None
+    """``null`` in development mode of a conversation that does not exist yet."""
 
 
 class ListedConversation(_Conversation):
     """A conversation as the caller sees it in a list."""
 
     unread_count: int
+    """How many of the newest 500 messages are others' and the caller has not read."""
 
 
 class ConversationDocument(_Conversation):
     """A conversation with everybody in it."""
 
     members: list[MemberDocument]
+    """Owners first, each group by the time of joining."""
+
+
+class ConversationList(Wire):
+    """The caller's conversations, newest activity first."""
+
+    conversations: list[ListedConversation]
+
+
+class MessagePage(Wire):
+    """Some of a conversation's messages, one after the other."""
+
+    messages: list[Message]
+    """Oldest first."""
+    next_before: int | None
+    """For ``before``, to get the page of what is older; ``null`` if there is nothing."""
+    next_after: int | None
+    """For ``after``, to get the page of what is newer; ``null`` if there is nothing yet."""
+    seq: int
+    """Number of the event up to which the page is true; ``join`` with it as ``since`` to hear all that follows."""
 
 
 class Conversations:
@@ -105,7 +134,7 @@ class Conversations:
             )
             for view in list_conversations(self._engine, user)
         ]
-        return json_answer({"conversations": found})
+        return json_answer(ConversationList(conversations=found))
 
     def create(self) -> Answer:
         """Create a conversation, with the caller as its owner; one that the caller owns already stays as it is.
@@ -145,13 +174,9 @@ class Conversations:
         page = read_page(
             self._engine, conversation_id, before=numbers.get("before"), after=numbers.get("after"), limit=limit
         )
-        document: dict[str, Any] = {
-            "messages": page.messages,
-            "nextBefore": page.next_before,
-            "nextAfter": page.next_after,
-            "seq": page.seq,
-        }
-        return json_answer(document)
+        return json_answer(
+            MessagePage(messages=page.messages, next_before=page.next_before, next_after=page.next_after, seq=page.seq)
+        )
 
 
 def describe_member(member: Member) -> MemberDocument:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from chatq.domain.wire import Wire
 from chatq.errors import ChatqError, NotReady
 from chatq.queue.connection import translated
 from chatq.store import schema
 from chatq.web.answers import Answer, json_answer
 from chatq.web.services import Services
+
+
+class Liveness(Wire):
+    """That the process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Wire):
+    """That what the process needs answers."""
+
+    redis: Literal["ok"] = "ok"
+    database: Literal["ok"] = "ok"
 
 
 class Health:
@@ -17,7 +33,7 @@ class Health:
 
     def live(self) -> Answer:
         """Answer, which is all that is asked."""
-        return json_answer({"status": "ok"})
+        return json_answer(Liveness())
 
     def ready(self) -> Answer:
         """Tell that Redis and the database answer, and that the schema is up to date.
@@ -34,7 +50,7 @@ class Health:
                 problems.append(f"{name}: {error.detail}")
         if problems:
             raise NotReady(" ".join(problems))
-        return json_answer(dict.fromkeys(checks, "ok"))
+        return json_answer(Readiness())
 
     def _check_redis(self) -> None:
         with translated():

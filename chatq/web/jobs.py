@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any, cast
+from typing import Annotated, cast
 
+import msgspec
 from flask import request
 from redis import Redis
 from rq.exceptions import DeserializationError, NoSuchJobError
@@ -17,6 +18,7 @@ from chatq.access.rules import Rules
 from chatq.domain.clock import render
 from chatq.domain.jobs import FUNCTION_PREFIX, MESSAGE_FUNCTIONS, NAMES, MessageJob, SendMessage
 from chatq.domain.messages import DEVELOPMENT_USER
+from chatq.domain.wire import Timestamp, Wire
 from chatq.errors import JobRefused, UnknownJob, UnknownMessage
 from chatq.queue import keys
 from chatq.queue.codec import decode_job
@@ -40,6 +42,24 @@ _TRIED = frozenset((JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED, Job
 """States in which the last attempt is not counted among the retries yet."""
 
 _FAILED = frozenset((JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED))
+
+
+class JobDocument(Wire):
+    """What became of a job; of one whose event alone is kept, less is known."""
+
+    job_id: str
+    name: str | None
+    """What it was asked for as, like ``sendMessage``; ``null`` if that is not known."""
+    state: Annotated[str, msgspec.Meta(extra_json_schema={"enum": [state.value for state in JobStatus]})]
+    """As RQ calls it."""
+    attempts: int | None
+    created_at: Timestamp | None
+    enqueued_at: Timestamp | None
+    started_at: Timestamp | None
+    """When its last attempt began."""
+    ended_at: Timestamp | None
+    error: str | None
+    """Why it failed: the last line of its traceback."""
 
 
 class Jobs:
@@ -99,35 +119,35 @@ def _find(redis: Redis, job_id: str) -> ChatqJob | None:
     return job
 
 
-def _in_redis(redis: Redis, job: ChatqJob) -> dict[str, Any]:
+def _in_redis(redis: Redis, job: ChatqJob) -> JobDocument:
     with translated():
         error = _error(redis, job)
     status = job.get_status(refresh=False)
-    return {
-        "jobId": job.id,
-        "name": _name(job),
-        "state": status.value,
-        "attempts": (job.number_of_retries or 0) + (1 if status in _TRIED else 0),
-        "createdAt": _time(job.created_at),
-        "enqueuedAt": _time(job.enqueued_at),
-        "startedAt": _time(job.started_at),
-        "endedAt": _time(job.ended_at),
-        "error": error,
-    }
+    return JobDocument(
+        job_id=job.id,
+        name=_name(job),
+        state=status.value,
+        attempts=(job.number_of_retries or 0) + (1 if status in _TRIED else 0),
+        created_at=_time(job.created_at),
+        enqueued_at=_time(job.enqueued_at),
+        started_at=_time(job.started_at),
+        ended_at=_time(job.ended_at),
+        error=error,
+    )
 
 
-def _in_database(job_id: str, trace: JobTrace) -> dict[str, Any]:
-    return {
-        "jobId": job_id,
-        "name": _MADE_BY.get(trace.event_type or ""),
-        "state": "failed" if trace.event_type is None else "finished",
-        "attempts": None,
-        "createdAt": None,
-        "enqueuedAt": None,
-        "startedAt": None,
-        "endedAt": trace.ended_at,
-        "error": trace.reason,
-    }
+def _in_database(job_id: str, trace: JobTrace) -> JobDocument:
+    return JobDocument(
+        job_id=job_id,
+        name=_MADE_BY.get(trace.event_type or ""),
+        state="failed" if trace.event_type is None else "finished",
+        attempts=None,
+        created_at=None,
+        enqueued_at=None,
+        started_at=None,
+        ended_at=trace.ended_at,
+        error=trace.reason,
+    )
 
 
 def _name(job: ChatqJob) -> str | None:

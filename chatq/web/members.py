@@ -24,6 +24,7 @@ class Membership(Wire):
     """What a user is to be in a conversation; by default as before, a new one a member."""
 
     role: Role | None = None
+    """Owners decide who is in the conversation."""
 
 
 class Members:

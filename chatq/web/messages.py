@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from flask import request
+from msgspec import UNSET, UnsetType
 
 from chatq.access.callers import Caller
-from chatq.access.finding import Known, find
+from chatq.access.finding import Known, State, find
 from chatq.access.rules import Rules, joins
 from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
-from chatq.domain.messages import Content, check_new, check_size, max_document_bytes
+from chatq.domain.messages import Content, Message, check_new, check_size, max_document_bytes
 from chatq.domain.wire import Wire, convert, decode, parse
 from chatq.errors import FieldProblem, InvalidFields, MessageDeleted
 from chatq.queue.intake import Intake
@@ -38,6 +39,18 @@ class NewStatus(Wire):
     """How far the caller has come with a conversation."""
 
     status: Annotated[Literal["delivered", "read"], msgspec.Meta(description="delivered or read")]
+
+
+class MessageStanding(Wire):
+    """Where a message stands."""
+
+    message_id: str
+    state: State
+    """``queued`` until it is stored; ``failed`` and ``expired`` only its sender sees."""
+    message: Message | UnsetType = UNSET
+    """Once it is stored."""
+    error: str | UnsetType = UNSET
+    """Why it failed."""
 
 
 class Messages:
@@ -69,12 +82,14 @@ class Messages:
             self._rules.check_learning_of_failure(caller(request.environ), known.author)
         else:
             self._rules.check_reading(caller(request.environ), known.conversation_id)
-        document: dict[str, Any] = {"messageId": message_id, "state": known.state}
-        if known.message is not None:
-            document["message"] = known.message
-        if known.error is not None:
-            document["error"] = known.error
-        return json_answer(document)
+        return json_answer(
+            MessageStanding(
+                message_id=message_id,
+                state=known.state,
+                message=UNSET if known.message is None else known.message,
+                error=UNSET if known.error is None else known.error,
+            )
+        )
 
     def change(self, message_id: str) -> Answer:
         """Accept new content for a message, or how far the caller has read."""

@@ -17,7 +17,7 @@ from chatq.cli.compose import build
 from chatq.realtime.client_frames import DEVELOPMENT_LANGUAGE
 from chatq.settings import load
 from chatq.web.app import create_app
-from chatq.web.problems import codes
+from chatq.web.explanations import EXPLANATIONS
 from tests.parts.client import Client
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh
@@ -67,14 +67,14 @@ class World:
             client.say("ping")
             while (frame := client.hear())["type"] != "pong":
                 if frame["type"] == "error":
-                    return codes()[frame["code"]].status
+                    return EXPLANATIONS[frame["code"]].example.status
             return 0
 
 
 def outcome(client: Client) -> int:
     """Return 0, or the status of the error that a client was answered."""
     frame = client.hear()
-    return codes()[frame["code"]].status if frame["type"] == "error" else 0
+    return EXPLANATIONS[frame["code"]].example.status if frame["type"] == "error" else 0
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,31 @@
+"""The addresses at which the interface describes itself."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from flask import request
+
+from chatq.web.answers import Answer, json_answer
+from chatq.web.asyncapi import asyncapi
+from chatq.web.openapi import openapi
+
+
+class Documents:
+    """``/openapi.json`` and ``/asyncapi.json``, made when they are first asked for."""
+
+    def __init__(self, *, with_tokens: bool) -> None:
+        """Take whether callers need tokens."""
+        self._with_tokens = with_tokens
+
+    def http(self) -> Answer:
+        """Return the description of the HTTP interface."""
+        return self._http
+
+    def socket(self) -> Answer:
+        """Return the description of the websocket."""
+        return json_answer(asyncapi(request.host, secure=request.is_secure, with_tokens=self._with_tokens))
+
+    @cached_property
+    def _http(self) -> Answer:
+        return json_answer(openapi(with_tokens=self._with_tokens))
