@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
@@ -118,12 +119,18 @@ LANGUAGE = Language(auth=Auth, **_COMMON)
 DEVELOPMENT_LANGUAGE = Language(auth=DevelopmentAuth, **_COMMON)
 
 
-def find_ref(message: str | bytes) -> object:
-    """Return the ``ref`` of a message that is no frame, if it has one."""
+def find_ref(message: str | bytes) -> str | None:
+    """Return the ``ref`` of a message that is no frame, if it has one.
+
+    Also where only a string or a number in it is none, as half a surrogate pair or NaN: a client that is not told which
+    of its messages was refused says it again.
+    """
     try:
-        return _parse_object(message).get("ref")
-    except (MalformedJson, InvalidFields):
+        document = json.loads(message) if isinstance(message, str) else None
+    except (ValueError, RecursionError):
         return None
+    ref = document.get("ref") if isinstance(document, dict) else None
+    return ref.encode(errors="ignore").decode() if isinstance(ref, str) else None
 
 
 def _parse_object(message: str | bytes) -> dict[str, Any]:

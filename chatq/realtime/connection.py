@@ -49,18 +49,21 @@ class Connection:
         self._settled: Event | None = None
         """Set whenever some of it is answered; there once somebody has waited for it."""
 
-    def receive(self) -> list[str | bytes]:
-        """Wait for messages, and return all that came together; ``bytes`` for a binary one.
+    def receive(self) -> tuple[list[str | bytes], int]:
+        """Wait for frames, and return the messages that came together, if any; ``bytes`` for a binary one.
+
+        With them comes the number of all these frames: pings, and the fragments of a message, are none.
 
         Raises:
-            Closed: there will be none.
+            Closed: there will be no more.
         """
         while self._end is None:
             data = self._read()
             if not data:
                 raise Closed
-            if messages := self._take(data):
-                return messages
+            messages = self._take(data)
+            if self._reader.frames:
+                return messages, self._reader.frames
         if self._end.violation:
             self.close(self._end.code, self._end.reason, at_once=True)
             while self._read():

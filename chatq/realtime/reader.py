@@ -54,10 +54,14 @@ class Reader:
     Never holds more than one message, and one read of the socket.
     """
 
-    __slots__ = ("_buffer", "_decoder", "_ended", "_max_message_bytes", "_needed", "_opcode", "_parts", "_size")
+    __slots__ = (
+        "_buffer", "_decoder", "_ended", "_max_message_bytes", "_needed", "_opcode", "_parts", "_size", "frames",
+    )  # fmt: skip
 
     def __init__(self, max_message_bytes: int) -> None:
         self._max_message_bytes = max_message_bytes
+        self.frames = 0
+        """How many frames the last call of :meth:`receive` has read, of whatever kind."""
         self._buffer: bytearray | None = None
         """The start of a frame."""
         self._needed = 0
@@ -72,6 +76,7 @@ class Reader:
 
     def receive(self, data: bytes) -> list[Received]:
         """Take what the socket brought; return what is whole by now, in order. An :class:`End` is the last, ever."""
+        self.frames = 0
         if self._buffer is not None:
             self._buffer += data
             if len(self._buffer) < self._needed:
@@ -109,6 +114,7 @@ class Reader:
                 break
             payload = _unmasked(data[start - 4 : start], data[start:stop], size)
             at = stop
+            self.frames += 1
             if first == _WHOLE_TEXT:
                 received.append(_text(payload))
             else:

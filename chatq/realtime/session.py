@@ -88,9 +88,9 @@ class Session:
 
     def _listen(self) -> None:
         """Take what comes next."""
-        messages = self._connection.receive()
+        messages, frames = self._connection.receive()
         try:
-            self._meter.count(len(messages))
+            self._meter.count(frames)
             self._take(messages)
         except TooFast as error:
             self._connection.close(CloseCode.TOO_FAST, str(error))

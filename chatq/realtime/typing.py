@@ -15,6 +15,8 @@ from chatq.realtime.server_frames import Typing
 
 REPEAT_SECONDS = 2.0
 """How long the same is not told again."""
+CHANGE_SECONDS = 0.5
+"""How long nothing else is told: who says one thing and the other in turn is not to keep everybody busy."""
 TYPING_SECONDS = 6.0
 """How long somebody types of whom nothing more is heard: less than three repeats of a client's every 3 s."""
 _LOOK_SECONDS = 0.5
@@ -43,6 +45,8 @@ class Typists:
         self._audience = audience
         self._told: dict[_Who, tuple[bool, float, object]] = {}
         """What was told of this process's own users, when, and by whose word; for as long as it may matter."""
+        self._put_off: dict[_Who, tuple[bool, object]] = {}
+        """What is to be told next of those of whom something else was told a moment ago, and by whose word."""
         self._until: dict[_Who, float] = {}
         """Who types, and until when at most."""
         self._looking: gevent.Greenlet | None = None
@@ -51,17 +55,22 @@ class Typists:
         """Take what a client of this process says of its user."""
         who, now = (conversation_id, user_id), time.monotonic()
         before, at, _ = self._told.get(who, (False, 0.0, None))
+        self._put_off.pop(who, None)
         if before == active and (not active or now - at < REPEAT_SECONDS):
             return
-        self._told[who] = (active, now, connection)
-        self._gossip.tell(conversation_id, gossip.Typing(user_id, active))
-        self._look_soon()
+        if who in self._told and now - at < CHANGE_SECONDS:
+            self._put_off[who] = (active, connection)
+        else:
+            self._say(who, connection, active=active)
 
     def stop(self, connection: object, conversation_id: str, user_id: str | None) -> None:
         """Learn that a client follows a conversation no more: it types there no more either."""
-        user = user_id or DEVELOPMENT_USER
-        if self._told.get((conversation_id, user), (False, 0.0, None))[2] is connection:
-            self.say(connection, conversation_id, user, active=False)
+        who = (conversation_id, user_id or DEVELOPMENT_USER)
+        if self._put_off.get(who, (False, None))[1] is connection:
+            del self._put_off[who]
+        active, _, by = self._told.get(who, (False, 0.0, None))
+        if active and by is connection:
+            self._say(who, connection, active=False)
 
     def hear(self, conversation_id: str, piece: gossip.Typing) -> None:
         """Take what some process tells of somebody in a conversation that is followed here."""
@@ -72,6 +81,11 @@ class Typists:
         elif self._until.pop(who, None) is None:
             return
         self._tell(who, active=piece.active)
+
+    def _say(self, who: _Who, connection: object, *, active: bool) -> None:
+        self._told[who] = (active, time.monotonic(), connection)
+        self._gossip.tell(who[0], gossip.Typing(who[1], active))
+        self._look_soon()
 
     def _tell(self, who: _Who, *, active: bool) -> None:
         conversation_id, user_id = who
@@ -90,6 +104,9 @@ class Typists:
                 for who in [who for who, until in self._until.items() if until <= now]:
                     del self._until[who]
                     self._tell(who, active=False)
+                for who in [who for who in self._put_off if now - self._told[who][1] >= CHANGE_SECONDS]:
+                    active, connection = self._put_off.pop(who)
+                    self._say(who, connection, active=active)
                 for who in [who for who, (_, at, _) in self._told.items() if now - at >= TYPING_SECONDS]:
                     del self._told[who]
         finally:

@@ -23,7 +23,7 @@ FEW = {"CHATQ_RATE_LIMIT": "5/h"}
 """So little that no time matters: one more in twelve minutes."""
 POLICY = '"messages";q=5;w=3600'
 TOO_FAST = 4429
-TEXT = 1
+CONTINUATION, TEXT, PING = 0x0, 0x1, 0x9
 
 
 @pytest.fixture
@@ -213,6 +213,15 @@ def test_who_floods_is_cut_off_and_others_are_not(limited: Roles) -> None:
 
         assert close_code_of(raw) == TOO_FAST
         other.quiet()
+
+
+def test_who_floods_with_frames_that_are_no_messages_is_cut_off_as_well(limited: Roles) -> None:
+    fragments = frame(TEXT, b"", fin=False) + frame(CONTINUATION, b"", fin=False) * 5000
+    for user, flood in (("alice", frame(PING, b"") * 5000), ("bob", fragments)):
+        with RawSocket(limited.port) as raw:
+            raw.say("auth", userId=user)
+            raw.socket.sendall(flood)
+            assert close_code_of(raw) == TOO_FAST
 
 
 def test_a_user_joins_only_so_many_conversations(limited: Roles) -> None:

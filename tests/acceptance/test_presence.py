@@ -220,6 +220,24 @@ def test_typing_reaches_the_others_and_is_over_by_word_or_by_leaving(roles: Role
 
 
 @ONE_DATABASE
+def test_who_types_and_stops_in_turn_without_end_is_told_now_and_then_and_as_it_ends(roles: Roles) -> None:
+    conversation = fresh()
+    with there(roles, conversation, "alice") as alice, there(roles, conversation, None) as listener:
+        hear_presence(listener, conversation, ("alice", True))
+        for number in range(300):
+            alice.say("typing", conversationId=conversation, active=number % 2 == 0)
+        alice.say("typing", conversationId=conversation, active=True)
+        assert listener.hear() == typing(conversation, "alice", active=True)
+        alice.say("typing", conversationId=conversation, active=False)
+        # It may take a second or two to say all that, but then it is over.
+        told = [listener.hear()]
+        while told[-1]["active"]:
+            told.append(listener.hear())
+        assert len(told) < 50
+        listener.quiet()
+
+
+@ONE_DATABASE
 def test_typing_of_a_silent_client_is_over_by_itself(roles: Roles) -> None:
     conversation = fresh()
     with there(roles, conversation, "alice") as alice, there(roles, conversation, None) as listener:
