@@ -75,9 +75,9 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> Iterator[str]:
     """The ``DATABASE_URL`` of an empty Postgres database."""
-    name = postgres.create_database()
+    name = postgres.borrow_database()
     yield postgres.url(name)
-    postgres.drop_database(name)
+    postgres.return_database(name)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -13,6 +13,7 @@ import typer
 
 from chatq.cli import all as everything
 from chatq.cli import api, bench, db, enqueue, redis_check, tail, token, versions, worker
+from chatq.cli.garbage import collect_rarely
 from chatq.cli.options import ending
 from chatq.cli.terminal import mend_streams, visible
 from chatq.errors import ChatqError, ExitCode
@@ -64,6 +65,7 @@ for command in (everything, api, worker, enqueue, tail, redis_check, db, bench, 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command that ``arguments``, by default the process's own, ask for, and end the process."""
+    collect_rarely()
     mend_streams()
     try:
         code = _run(arguments)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-
 import structlog
 
 from chatq import logs
 from chatq.cli.compose import Services, build, check
+from chatq.cli.garbage import keep_what_is_there
 from chatq.settings import Settings, without_password
 
 
@@ -28,7 +27,5 @@ def prepare(settings: Settings, name: str) -> Services:
         database=without_password(settings.database_url),
         durability=services.durability,
     )
-    # What is there now stays to the end: the garbage collector need not look at it again, and forks share it.
-    gc.collect()
-    gc.freeze()
+    keep_what_is_there()
     return services

@@ -17,13 +17,13 @@ from tests.parts.valkey import Valkey
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def roles(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Roles]:
     """An API and a worker that the tests of a module share; each uses conversations of its own."""
-    database = postgres.create_database() if request.param == "postgres" else None
+    database = postgres.borrow_database() if request.param == "postgres" else None
     with installed(postgres.url(database) if database else None) as roles:
         roles.start_api()
         roles.start_worker()
         yield roles
     if database:
-        postgres.drop_database(database)
+        postgres.return_database(database)
 
 
 @pytest.fixture

@@ -17,18 +17,18 @@ Open = Callable[..., Driven]
 
 
 @pytest.fixture(scope="module")
-def roles() -> Iterator[Roles]:
+def settings() -> dict[str, str]:
+    """The settings of a module's API, beyond where it listens and what it uses."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def roles(settings: dict[str, str]) -> Iterator[Roles]:
     """An API and a worker that the tests of a module share; each uses conversations of its own."""
     with installed() as roles:
-        roles.start_api()
+        roles.start_api(env=settings)
         roles.start_worker()
         yield roles
-
-
-@pytest.fixture
-def settings() -> dict[str, str]:
-    """The settings of a test's own API, beyond where it listens and what it uses."""
-    return {}
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def idle_roles(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> Iterator[Roles]
 
 
 @pytest.fixture
-def api(idle_roles: Roles, settings: dict[str, str]) -> Running:
+def api(idle_roles: Roles) -> Running:
     """The test's own API."""
-    return idle_roles.start_api(env=settings)
+    return idle_roles.start_api()
 
 
 @pytest.fixture
@@ -60,9 +60,13 @@ def wire(roles: Roles) -> Iterator[Wire]:
     wire.close()
 
 
-@pytest.fixture(params=COMMANDS)
+EVERY_KIND = pytest.mark.parametrize("open_client", COMMANDS, indirect=True)
+"""For what may go otherwise under gevent's monkey-patching: waiting, timers, threads, and what goes over sockets."""
+
+
+@pytest.fixture(params=["javascript", "threads"])
 def open_client(request: pytest.FixtureRequest, roles: Roles) -> Iterator[Open]:
-    """A function that starts a client: the test runs once with each kind."""
+    """A function that starts a client: the test runs once with that for browsers and once with that for Python."""
     clients = []
 
     def open_client(url: str = roles.url, **options: Any) -> Driven:

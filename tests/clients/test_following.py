@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clients.conftest import Open
+from tests.clients.conftest import EVERY_KIND, Open
 from tests.clients.driven import Refused
 from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
@@ -17,6 +17,7 @@ def store_many(roles: Roles, conversation: str, count: int) -> None:
     until(lambda: roles.state(last) == "persisted", 30)
 
 
+@EVERY_KIND
 def test_past_then_present(open_client: Open, roles: Roles) -> None:
     conversation = fresh()
     store_many(roles, conversation, 3)
@@ -65,6 +66,7 @@ def test_lost_event_is_fetched(open_client: Open, roles: Roles, wire: Wire, cut:
     assert len(wire.lost) == 1
 
 
+@EVERY_KIND
 def test_last_event_that_is_lost_is_noticed_by_a_heartbeat(open_client: Open, roles: Roles, wire: Wire) -> None:
     conversation = fresh()
     client = open_client(wire.url)
@@ -84,6 +86,7 @@ def test_lost_answer_to_a_join_is_noticed_by_a_heartbeat(open_client: Open, role
     client.wait(lambda: client.seqs(conversation) == [1, 2])
 
 
+@EVERY_KIND
 def test_silent_server_is_left(open_client: Open, roles: Roles, wire: Wire) -> None:
     conversation = fresh()
     client = open_client(wire.url)

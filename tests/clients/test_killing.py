@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from chatq.errors import ExitCode
-from tests.clients.conftest import Open
+from tests.clients.conftest import EVERY_KIND, Open
 from tests.clients.driven import COMMANDS, Driven
 from tests.parts.command import Running
 from tests.parts.roles import Roles, fresh
@@ -155,6 +155,7 @@ def test_redis_is_emptied(roles: Roles, valkey: Valkey) -> None:
             client.close()
 
 
+@EVERY_KIND
 def test_sends_wait_for_redis_in_order(open_client: Open, roles: Roles, valkey: Valkey) -> None:
     conversation = fresh()
     client = open_client()

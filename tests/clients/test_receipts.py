@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clients.conftest import Open
+from tests.clients.conftest import EVERY_KIND, Open
 from tests.clients.driven import Driven
 from tests.parts.roles import Roles, fresh
 from tests.parts.wire import Wire
@@ -15,6 +15,7 @@ def marks(client: Driven, conversation: str) -> list[tuple[str, str]]:
     return [(event["userId"], event["status"]) for event in events if event["type"] == "messageStatus"]
 
 
+@EVERY_KIND
 def test_others_learn_who_is_there_types_and_reads(open_client: Open, roles: Roles) -> None:
     conversation = fresh()
     bob = open_client(userId="bob")

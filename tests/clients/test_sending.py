@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.clients.conftest import Open
+from tests.clients.conftest import EVERY_KIND, Open
 from tests.clients.driven import Driven, Refused
 from tests.parts.ports import free_port
 from tests.parts.roles import Roles, fresh
@@ -32,6 +32,7 @@ def stored(roles: Roles, conversation: str, count: int) -> list[str]:
     return read()
 
 
+@EVERY_KIND
 def test_message_is_accepted_and_comes_back(open_client: Open, roles: Roles) -> None:
     conversation = fresh()
     client = open_client()
@@ -67,6 +68,7 @@ def test_repeat_under_the_same_id_makes_no_second_message(open_client: Open, rol
         client.do("send", conversationId=conversation, content="other", clientMessageId=name)
 
 
+@EVERY_KIND
 def test_answers_that_are_lost_cost_nothing(open_client: Open, roles: Roles, wire: Wire) -> None:
     conversation = fresh()
     client = open_client(wire.url)

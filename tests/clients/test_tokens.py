@@ -8,23 +8,18 @@ from pathlib import Path
 import jwt
 import pytest
 
-from tests.clients.conftest import Open
+from tests.clients.conftest import EVERY_KIND, Open
 from tests.clients.driven import Driven, Refused
-from tests.parts.roles import Roles
+from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
 from tests.parts.wire import Wire
 
 SECRET = "a secret that is long enough for HS256, which wants 32 bytes"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings() -> dict[str, str]:
     return {"CHATQ_JWT_SECRET": SECRET}
-
-
-@pytest.fixture
-def roles(own_roles: Roles) -> Roles:
-    return own_roles
 
 
 def token(seconds: float, user: str = "alice", secret: str = SECRET) -> str:
@@ -40,45 +35,48 @@ def states(client: Driven) -> list[str]:
     return [event["state"] for event in client.events if event["type"] == "state"]
 
 
-def create(roles: Roles, conversation: str) -> None:
+@pytest.fixture
+def conversation(roles: Roles) -> str:
+    """A conversation of alice's."""
+    conversation = fresh()
     answer = roles.http.post(
         "/api/conversations", json={"id": conversation}, headers={"Authorization": f"Bearer {token(60)}"}
     )
     assert answer.status_code == 201, answer.text
+    return conversation
 
 
+@EVERY_KIND
 def test_token_is_renewed_before_it_expires_and_the_connection_stays(
-    open_client: Open, wire: Wire, roles: Roles, token_file: Path
+    open_client: Open, wire: Wire, conversation: str, token_file: Path
 ) -> None:
-    create(roles, "c")
     expires = time.time() + 4
     token_file.write_text(token(4))
     client = open_client(wire.url, tokenFile=str(token_file))
-    client.do("join", conversationId="c", since=0)
+    client.do("join", conversationId=conversation, since=0)
     token_file.write_text(token(3600))
     client.wait(lambda: client.count("token") == 2)
     # A connection whose time is over is closed within a second.
     until(lambda: time.time() > expires + 2)
-    client.do("send", conversationId="c", content="still here")
-    client.wait(lambda: client.contents("c") == ["still here"])
+    client.do("send", conversationId=conversation, content="still here")
+    client.wait(lambda: client.contents(conversation) == ["still here"])
     assert (client.count("token"), wire.connections) == (2, 1)
 
 
 def test_connection_whose_token_expired_comes_back_with_a_new_one(
-    open_client: Open, wire: Wire, roles: Roles, token_file: Path
+    open_client: Open, wire: Wire, conversation: str, token_file: Path
 ) -> None:
-    create(roles, "c")
     token_file.write_text(token(3600))
     client = open_client(wire.url, tokenFile=str(token_file))
-    client.do("join", conversationId="c", since=0)
+    client.do("join", conversationId=conversation, since=0)
     wire.end(4401)
-    client.do("send", conversationId="c", content="back")
-    client.wait(lambda: client.contents("c") == ["back"])
+    client.do("send", conversationId=conversation, content="back")
+    client.wait(lambda: client.contents(conversation) == ["back"])
     assert (client.count("token"), wire.connections) == (2, 2)
     # Once more is another time, not the second in a row.
     wire.end(4401)
-    client.do("send", conversationId="c", content="again")
-    assert client.do("history", conversationId="c", limit=1)["messages"][0]["content"] in {"back", "again"}
+    client.do("send", conversationId=conversation, content="again")
+    assert client.do("history", conversationId=conversation, limit=1)["messages"][0]["content"] in {"back", "again"}
 
 
 @pytest.mark.parametrize("how", ["tokenFile", "token"])
@@ -86,29 +84,28 @@ def test_token_that_is_refused_twice_ends_the_client(open_client: Open, wire: Wi
     token_file.write_text(token(3600, secret="another secret that is long enough for HS256 to be"))
     client = open_client(wire.url, **{how: str(token_file) if how == "tokenFile" else token_file.read_text()})
     with pytest.raises(Refused):
-        client.do("send", conversationId="c", content="hello")
+        client.do("send", conversationId=fresh(), content="hello")
     assert client.do("state") == "closed"
     assert wire.connections == (2 if how == "tokenFile" else 1)
     with pytest.raises(Refused):
-        client.do("join", conversationId="c")
+        client.do("join", conversationId=fresh())
 
 
 def test_client_without_a_token_is_told_that_it_needs_one(open_client: Open) -> None:
     client = open_client(userId="alice")
     with pytest.raises(Refused, match="unauthorized"):
-        client.do("join", conversationId="c")
+        client.do("join", conversationId=fresh())
 
 
 @pytest.mark.parametrize("code", [4403, 4413])
 def test_connection_that_is_not_wanted_back_stays_away(
-    open_client: Open, wire: Wire, roles: Roles, token_file: Path, code: int
+    open_client: Open, wire: Wire, conversation: str, token_file: Path, code: int
 ) -> None:
-    create(roles, "c")
     token_file.write_text(token(3600))
     client = open_client(wire.url, tokenFile=str(token_file))
-    client.do("join", conversationId="c")
+    client.do("join", conversationId=conversation)
     wire.end(code)
     until(lambda: client.do("state") == "closed")
     with pytest.raises(Refused):
-        client.do("send", conversationId="c", content="hello")
+        client.do("send", conversationId=conversation, content="hello")
     assert wire.connections == 1

@@ -15,7 +15,7 @@ from tests.faults.databases import PostgresServer, SharedPostgres, SqliteFile
 from tests.faults.system import System
 from tests.parts.valkey import Valkey
 
-SECONDS = 30.0
+SECONDS = 20.0
 """How long random faults last by default; starting, coming to rest and comparing takes some seconds more."""
 REST_SECONDS = 150
 SEED = "CHATQ_FAULT_SEED"

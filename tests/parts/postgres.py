@@ -45,6 +45,7 @@ class Postgres:
         self._as_user: dict[str, Any] = {}
         self._process: subprocess.Popen[str] | None = None
         self._ready = Event()
+        self._returned: list[str] = []
         self.programs = _installed_programs()
         if os.geteuid() == 0:
             self.programs = self._copy_programs()
@@ -88,6 +89,27 @@ class Postgres:
         """Drop a database, whoever is connected to it."""
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    def borrow_database(self) -> str:
+        """Return the name of an empty database, for as long as :meth:`return_database` says that it is used no more.
+
+        One that was used before and is emptied takes a tenth of the time of a new one.
+        """
+        while self._returned:
+            name = self._returned.pop()
+            if self._is_as_created(name):
+                # A new connection finds nobody else's leftovers: neither what they stored nor what they locked.
+                self.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
+                self.execute("DROP SCHEMA public CASCADE", database=name)
+                self.execute("CREATE SCHEMA public AUTHORIZATION pg_database_owner", database=name)
+                self.execute("GRANT USAGE ON SCHEMA public TO PUBLIC", database=name)
+                return name
+            self.drop_database(name)
+        return self.create_database()
+
+    def return_database(self, name: str) -> None:
+        """Use a database no more."""
+        self._returned.append(name)
+
     def execute(self, statement: str, *, database: str = "postgres") -> None:
         """Run a statement as the superuser."""
         with psycopg.connect(self.superuser_url(database), autocommit=True) as connection:
@@ -108,6 +130,12 @@ class Postgres:
     def superuser_url(self, database: str) -> str:
         """Return a URL for the superuser, for libpq, over the unix socket, which asks for no password."""
         return f"postgresql://postgres@/{database}?host={self.directory}&port={self.port}"
+
+    def _is_as_created(self, name: str) -> bool:
+        """Tell whether a test has left a database, as a whole, as it found it."""
+        query = "SELECT datallowconn AND pg_get_userbyid(datdba) = %s FROM pg_database WHERE datname = %s"
+        with psycopg.connect(self.superuser_url("postgres")) as connection:
+            return connection.execute(query, (USER, name)).fetchone() == (True,)
 
     def _create(self) -> None:
         command = [str(self.programs / "initdb"), "-D", str(self.data), "-U", "postgres", "--no-sync"]

@@ -13,6 +13,8 @@ from uuid import uuid4
 
 import httpx
 
+from chatq.store import schema
+from chatq.store.engine import create_engine
 from tests.parts.client import Client
 from tests.parts.command import ROOT, Chatq, Running
 from tests.parts.ports import free_port
@@ -29,8 +31,9 @@ class Roles:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=20)
-        done = chatq("db", "upgrade", env=self.environment)
-        assert done.returncode == 0, done.stderr
+        engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+        schema.upgrade(engine)
+        engine.dispose()
 
     def start_api(self, *args: str, env: Mapping[str, str] | None = None) -> Running:
         """Start the API and wait until it answers."""

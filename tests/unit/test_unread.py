@@ -44,12 +44,11 @@ def unread(engine: Engine, user: str, read_seq: int) -> int:
     return view.unread_count
 
 
-@pytest.mark.parametrize("user", ["ann", "bob"])
-@pytest.mark.parametrize("read_seq", [0, 50, 100, 101, 590, 599, 600])
-def test_unread_are_the_messages_of_others_above_the_mark(counted: Engine, user: str, read_seq: int) -> None:
-    newest = range(max(read_seq + 1, 600 - UNREAD_AMONG + 1), 601)
-    others = [seq for seq in newest if seq % 10 and not (user == "ann" and seq % 3 == 0)]
-    assert unread(counted, user, read_seq) == len(others)
+def test_unread_are_the_messages_of_others_above_the_mark(counted: Engine) -> None:
+    for read_seq in (0, 50, 100, 101, 590, 599, 600):
+        newest = [seq for seq in range(max(read_seq + 1, 600 - UNREAD_AMONG + 1), 601) if seq % 10]
+        assert (read_seq, unread(counted, "bob", read_seq)) == (read_seq, len(newest))
+        assert (read_seq, unread(counted, "ann", read_seq)) == (read_seq, len([seq for seq in newest if seq % 3]))
 
 
 def test_each_conversation_has_a_count_of_its_own(counted: Engine) -> None:
