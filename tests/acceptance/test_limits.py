@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from typing import Any
 
 import httpx
 import pytest
+import redis
 from websockets.exceptions import ConnectionClosed
 
+from chatq.queue import keys
 from chatq.realtime.meter import MAX_REFUSED_TOKENS, MAX_UNKNOWN_FRAMES
 from tests.acceptance.test_http import problem_of
 from tests.parts.client import Client, RawSocket, frame
 from tests.parts.command import Chatq
 from tests.parts.people import SECRET, Person
 from tests.parts.ports import free_port
-from tests.parts.roles import Roles, fresh
+from tests.parts.roles import Roles, fresh, installed
 from tests.parts.valkey import Valkey
 
 FEW = {"CHATQ_RATE_LIMIT": "5/h"}
@@ -26,18 +29,30 @@ TOO_FAST = 4429
 CONTINUATION, TEXT, PING = 0x0, 0x1, 0x9
 
 
-@pytest.fixture
-def limited(sqlite_roles: Roles) -> Roles:
-    """An API in development mode where a user may send five messages."""
-    sqlite_roles.start_api(env=FEW)
-    return sqlite_roles
+@pytest.fixture(scope="module")
+def installation() -> Iterator[Roles]:
+    """An API in development mode where a user may send five messages, for all tests of this module."""
+    with installed() as roles:
+        roles.start_api(env=FEW)
+        yield roles
 
 
-@pytest.fixture
-def guarded(sqlite_roles: Roles) -> Roles:
+@pytest.fixture(scope="module")
+def guarded(installation: Roles) -> Iterator[Roles]:
     """The same with tokens."""
-    sqlite_roles.start_api(env={**FEW, "CHATQ_JWT_SECRET": SECRET})
-    return sqlite_roles
+    guarded = Roles(installation.chatq, installation.environment["REDIS_URL"], installation.environment["DATABASE_URL"])
+    guarded.start_api(env={**FEW, "CHATQ_JWT_SECRET": SECRET})
+    yield guarded
+    guarded.http.close()
+
+
+@pytest.fixture
+def limited(installation: Roles) -> Roles:
+    """The API of all, where nobody has sent anything of late; what sockets may do is of use to one test a user."""
+    with closing(redis.Redis.from_url(installation.environment["REDIS_URL"])) as client:
+        for key in client.scan_iter(f"{keys.SENT}*"):
+            client.delete(key)
+    return installation
 
 
 def left(answer: httpx.Response) -> int:
@@ -63,7 +78,7 @@ def check_refused(answer: httpx.Response) -> None:
 # --- HTTP ----------------------------------------------------------------------------------------
 
 
-def test_two_processes_share_a_users_limit(limited: Roles, valkey: Valkey) -> None:
+def test_two_processes_share_a_users_limit(limited: Roles) -> None:
     port = free_port()
     limited.chatq.start("api", "--port", str(port), env={**limited.environment, **FEW}).wait_for("listening")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as other:
@@ -145,8 +160,10 @@ def test_with_tokens_the_subject_pays_and_a_service_does_not(guarded: Roles) -> 
 
 
 def test_limits_begin_anew_with_an_empty_redis_and_outlast_one_that_is_restarted(
-    limited: Roles, valkey: Valkey
+    sqlite_roles: Roles, valkey: Valkey
 ) -> None:
+    limited = sqlite_roles
+    limited.start_api(env=FEW)
     conversation = fresh()
     for _ in range(5):
         limited.send(conversation, "hi")
@@ -207,7 +224,7 @@ def test_a_send_above_the_limit_is_refused_and_the_socket_stays_open(limited: Ro
 def test_who_floods_is_cut_off_and_others_are_not(limited: Roles) -> None:
     with limited.connect() as other, RawSocket(limited.port) as raw:
         say_who(other, "bob")
-        raw.send(TEXT, b'{"type":"auth","userId":"alice"}')
+        raw.send(TEXT, b'{"type":"auth","userId":"flood"}')
         # One write: nobody can say that it was not fast.
         raw.socket.sendall(frame(TEXT, b'{"type":"nonsense"}') * 5000)
 
@@ -217,7 +234,7 @@ def test_who_floods_is_cut_off_and_others_are_not(limited: Roles) -> None:
 
 def test_who_floods_with_frames_that_are_no_messages_is_cut_off_as_well(limited: Roles) -> None:
     fragments = frame(TEXT, b"", fin=False) + frame(CONTINUATION, b"", fin=False) * 5000
-    for user, flood in (("alice", frame(PING, b"") * 5000), ("bob", fragments)):
+    for user, flood in (("pings", frame(PING, b"") * 5000), ("fragments", fragments)):
         with RawSocket(limited.port) as raw:
             raw.say("auth", userId=user)
             raw.socket.sendall(flood)
@@ -226,7 +243,7 @@ def test_who_floods_with_frames_that_are_no_messages_is_cut_off_as_well(limited:
 
 def test_a_user_joins_only_so_many_conversations(limited: Roles) -> None:
     with limited.connect() as client:
-        say_who(client)
+        say_who(client, "joiner")
         for number in range(1500):
             client.say("join", conversationId=f"c{number % 7}", ref=f"{number}")
         client.say("leave", conversationId="none")
