@@ -70,11 +70,12 @@ def windows(browser: Browser) -> Iterator[Windows]:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_tutorial(reader: Read, windows: Windows, tmp_path: Path) -> None:
-    # Given a checkout, and what chatq requires where the tests have it, so that pip need not load it again
+    # Given a checkout, and what chatq and its build require where the tests have it, so that pip loads nothing.
+    # pip reads its variables for options that begin with "no" the other way round: 0 is no isolation.
     (tmp_path / "chatq").symlink_to(ROOT)
     pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_proxy")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {"HOME": os.environ["HOME"], "PATH": path, **pip}
+    environment = {"HOME": os.environ["HOME"], "PATH": path, **pip, "PIP_NO_BUILD_ISOLATION": "0"}
 
     def add_what_it_requires(reader: Reader, block: Block) -> None:
         (packages,) = reader.directory.glob(".venv/lib/python3*/site-packages")
