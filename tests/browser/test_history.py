@@ -75,6 +75,7 @@ def test_history_comes_as_one_scrolls_and_stays_small(open_page: Open) -> None:
 def test_what_one_reads_stays_where_it_is_when_earlier_messages_come(open_page: Open) -> None:
     page = open_page(user="dave", conversation="long")
     expect(message(page, lines(COUNT - 1))).to_be_in_viewport(timeout=SECONDS)
+    first = numbers(page)[0]
     page.evaluate(
         """() => {
           const scroll = document.querySelector("#scroll");
@@ -92,7 +93,6 @@ def test_what_one_reads_stays_where_it_is_when_earlier_messages_come(open_page: 
           requestAnimationFrame(() => setTimeout(look));
         }"""
     )
-    first = numbers(page)[0]
     expect(message(page, lines(first - 1))).to_be_attached(timeout=SECONDS)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.evaluate("jumps") == []

@@ -58,15 +58,20 @@ def check_whole(page: Page) -> None:
     assert page.locator(".text *, .last bdi *").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator("#scroll").evaluate("(scroll) => scroll.scrollWidth <= scroll.clientWidth")
-    # What an override turns around is its own text: the time stands right of it, in its usual form.
+    # What an override turns around is its own text: the time stands at the end, within the bubble, in its usual form.
     places = page.locator(".message").evaluate_all(
         """(all) => all.map((message) => {
           const box = (part) => message.querySelector(part).getBoundingClientRect();
-          const [bubble, time] = [box(".bubble"), box(".time")];
-          return [bubble.right - time.right, time.height, bubble.left >= 0 && bubble.right <= innerWidth];
+          const [bubble, text, time] = [box(".bubble"), box(".text"), box(".time")];
+          const turned = getComputedStyle(message.querySelector(".body")).direction === "rtl";
+          return {
+            inside: bubble.left >= 0 && bubble.right <= innerWidth && text.right <= bubble.right,
+            atItsEnd: turned ? time.left - bubble.left < 60 : bubble.right - time.right < 60,
+            asHighAsEver: time.height < 30 && bubble.bottom - time.bottom < 20,
+          };
         })"""
     )
-    assert all(0 < right < 60 and height < 30 and inside for right, height, inside in places), places
+    assert all(all(place.values()) for place in places), places
     assert all(re.fullmatch(r"\d\d:\d\d( [AP]M)?", text) for text in page.locator(".time").all_text_contents())
 
 

@@ -142,6 +142,41 @@ def test_message_is_queued_until_a_worker_stores_it(open_page: Open, roles: Role
     assert texts(page) == ["patience"]
 
 
+def test_message_that_was_refused_is_sent_by_a_retry(open_page: Open, roles: Roles, complaints: list[str]) -> None:
+    roles.chatq.close()
+    api = roles.start_api(env={"CHATQ_MAX_CONTENT_BYTES": "10"})
+    roles.start_worker()
+    page = open_page(user="alice", conversation="c")
+    expect_live(page)
+    say(page, "more than ten bytes")
+    expect(message(page, "more than ten bytes").locator(".reason")).to_contain_text("at most 10", timeout=SECONDS)
+    # Given that the operator has had mercy
+    api.terminate()
+    roles.start_api()
+    expect_live(page)
+    page.get_by_role("button", name="Retry").click()
+    expect_tick(page, "more than ten bytes", "Sent")
+    expect(page.locator(".reason")).to_have_count(0)
+    assert texts(page) == ["more than ten bytes"]
+    complaints.clear()
+
+
+def test_message_that_failed_after_it_was_accepted_says_so(open_page: Open, roles: Roles, valkey: Valkey) -> None:
+    # Given that a message is stored under the id that the page will choose, and that Redis has forgotten of it
+    stored = roles.store("c", "this", clientMessageId="0" * 32)
+    operator = valkey.client()
+    operator.delete(f"chatq:seen:{stored['id']}")
+    operator.close()
+    page = open_page(user="alice", conversation="c")
+    expect_texts(page, ["this"])
+    page.evaluate("crypto.getRandomValues = (bytes) => bytes")
+    say(page, "that")
+    expect(message(page, "that").locator(".reason")).to_contain_text("idempotency-mismatch", timeout=SECONDS)
+    expect_tick(page, "that", "Not sent")
+    page.get_by_role("button", name="Discard").click()
+    expect_texts(page, ["this"])
+
+
 def test_page_that_was_away_for_too_long_loads_anew(open_page: Open, roles: Roles, complaints: list[str]) -> None:
     page = open_page(user="bob", conversation="c")
     expect_live(page)

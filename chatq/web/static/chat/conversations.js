@@ -3,6 +3,7 @@
 import * as address from "./address.js";
 import { brief, full } from "./clock.js";
 import { copy, find, paintFace } from "./element.js";
+import { withNextFrame } from "./frame.js";
 
 /** So many of the newest are followed, so that the list tells what happens in them. */
 export const FOLLOWED = 50;
@@ -117,11 +118,17 @@ export class Conversations {
     this.show();
   }
 
-  /** Show the list as it is now. */
-  show() {
+  /** Show the list as it is by then. */
+  show = withNextFrame(() => this.#show());
+
+  #show() {
     const list = find("conversations");
     const all = [...this.#entries.values()].sort((a, b) => compare(b.at, a.at) || compare(a.id, b.id));
-    for (const [id, item] of this.#items) if (!this.#entries.has(id)) item.remove();
+    for (const [id, item] of this.#items) {
+      if (this.#entries.has(id)) continue;
+      item.remove();
+      this.#items.delete(id);
+    }
     let next = list.firstElementChild;
     for (const entry of all) {
       const item = this.#item(entry.id);

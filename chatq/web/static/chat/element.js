@@ -10,13 +10,22 @@ export function copy(id) {
   return find(id).content.cloneNode(true);
 }
 
-/** Two letters on a colour of one's own, for a user or a conversation. @param {HTMLElement} face @param {string} name */
+/** Initials on a colour of one's own, for a user or a conversation. @param {HTMLElement} face @param {string} name */
 export function paintFace(face, name) {
-  const letters = [...name.replace(/[^\p{L}\p{N}]+/gu, " ").trim()];
-  face.textContent = letters.slice(0, 2).join("").trim() || "·";
-  // Golden angles lie far apart, however few there are.
-  const sum = [...name].reduce((hash, letter) => (hash * 31 + /** @type {number} */ (letter.codePointAt(0))) >>> 0, 7);
-  face.style.setProperty("--hue", String(Math.round((sum * 137.508) % 360)));
+  const words = name.split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+  const initials = words.length > 1 ? words.slice(0, 2).map((word) => [...word][0]) : [...(words[0] ?? "·")].slice(0, 2);
+  face.textContent = initials.join("");
+  face.style.setProperty("--hue", hueOf(name));
+}
+
+/** One colour a name, far from those of names alike. @param {string} name */
+export function hueOf(name) {
+  let hash = 0x811c9dc5;
+  for (const letter of name) {
+    hash = Math.imul(hash ^ /** @type {number} */ (letter.codePointAt(0)), 0x01000193);
+    hash ^= hash >>> 13;
+  }
+  return String(((hash >>> 0) % 24) * 15);
 }
 
 /** @param {SVGElement} svg @param {string} symbol */

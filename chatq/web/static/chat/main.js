@@ -5,6 +5,7 @@ import * as address from "./address.js";
 import { notify, showState } from "./connection.js";
 import { Conversations } from "./conversations.js";
 import { find, paintFace } from "./element.js";
+import { withNextFrame } from "./frame.js";
 import { askWhoItIs } from "./sign-in.js";
 import { People } from "./people.js";
 import { Receipts } from "./receipts.js";
@@ -37,7 +38,7 @@ function start(me) {
   // --- what happens, all that comes within one frame together ------------------------------------
 
   let events = [];
-  function take() {
+  const takeSoon = withNextFrame(() => {
     const taken = events;
     events = [];
     conversations.take(taken);
@@ -46,10 +47,10 @@ function start(me) {
     }
     const here = taken.filter(({ conversationId }) => conversationId === talk.id);
     if (here.length) talk.take(here);
-  }
+  });
   chat.on("event", (event) => {
-    // What is hidden is given no frames.
-    if (events.push(event) === 1) document.hidden ? setTimeout(take) : requestAnimationFrame(take);
+    events.push(event);
+    takeSoon();
   });
   chat.on("reset", ({ conversationId }) => {
     conversations.loadSoon();
@@ -78,7 +79,7 @@ function start(me) {
       return; // it is asked for with each connection
     }
     for (const { id, seq, last, unread } of conversations.newest()) {
-      if (id === talk.id) continue; // from the page on that is being loaded
+      if (id === talk.id) continue; // it is followed from its page on
       talk.follow(id, seq);
       if (unread && last && last.senderId !== me) receipts.arrived(last);
     }
@@ -110,6 +111,8 @@ function start(me) {
     find("conversations").querySelector("[aria-current]")?.focus();
   });
   document.addEventListener("visibilitychange", () => !document.hidden && load());
+  // What the server has not accepted is nowhere but here.
+  globalThis.addEventListener("beforeunload", (event) => talk.outbox.waits && event.preventDefault());
   setInterval(() => !document.hidden && chat.state === "online" && load(), LOOK_AGAIN);
 
   // --- a new one ---------------------------------------------------------------------------------

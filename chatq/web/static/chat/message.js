@@ -1,7 +1,7 @@
 /** One message as it is shown. */
 
 import { clock, day, full } from "./clock.js";
-import { copy, paintFace, setIcon } from "./element.js";
+import { copy, hueOf, paintFace, setIcon } from "./element.js";
 
 /** What the ticks say: how far a message of one's own has come, each state including those before it. */
 const STATES = {
@@ -36,6 +36,7 @@ export class MessageView {
     );
     this.element.classList.toggle("mine", mine);
     this.#at("sender").textContent = mine ? "You" : sender;
+    this.#at("sender").style.setProperty("--hue", hueOf(sender));
     paintFace(this.#at("face"), sender);
     if (!mine) return;
     const parts = copy("own-parts");

@@ -9,10 +9,18 @@ export class Outbox {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
 
-  /** @param {any} chat @param {string} me @param {() => void} onChange */
-  constructor(chat, me, onChange) {
-    Object.assign(this, { chat, me, onChange });
+  /**
+   * @param {any} chat @param {string} me @param {() => void} onChange
+   * @param {(conversation: string, reason: string) => void} onFailed
+   */
+  constructor(chat, me, onChange, onFailed) {
+    Object.assign(this, { chat, me, onChange, onFailed });
     chat.on("retry", ({ clientMessageId }) => this.#entries.get(clientMessageId)?.view.setState("waiting"));
+  }
+
+  /** Whether there is anything that the server has neither accepted nor refused. */
+  get waits() {
+    return [...this.#entries.values()].some(({ view }) => view.state === "waiting");
   }
 
   /** @param {string} conversation @param {string} content */
@@ -64,6 +72,7 @@ export class Outbox {
     };
     // The same id again: whatever became of the first attempt, there is one message.
     entry.view.fail(reason, () => this.#post(entry), discard);
+    this.onFailed(entry.conversation, reason);
     this.onChange();
   }
 }

@@ -38,7 +38,9 @@ export class Talk {
   constructor(chat, me, parts) {
     Object.assign(this, { chat, me }, parts);
     this.place = new Place(find("scroll"), find("list"));
-    this.outbox = new Outbox(chat, me, () => this.timeline.refresh());
+    this.outbox = new Outbox(chat, me, () => this.timeline.refresh(), (conversation, reason) => {
+      if (conversation !== this.id) notify(`A message to ${this.#nameOf(conversation)} was not sent: ${reason}`);
+    });
     const edges = { older: find("older"), newer: find("newer") };
     this.timeline = new Timeline(chat, me, this.place, this.outbox, edges, () => this.look());
     this.composer = new Composer(chat, (content) => this.#send(content), () => this.changes.editLast());
@@ -188,8 +190,13 @@ export class Talk {
 
   /** Whether somebody looks at the conversation. */
   #watched() {
-    const covered = document.body.dataset.view === "list" && matchMedia("(max-width: 46rem)").matches;
+    // Only where one view covers the other is there a way back.
+    const covered = document.body.dataset.view === "list" && find("back").getClientRects().length > 0;
     return document.visibilityState === "visible" && document.hasFocus() && !covered;
+  }
+
+  #nameOf(conversation) {
+    return this.conversations.get(conversation)?.title ?? conversation;
   }
 
   #send(content) {

@@ -15,6 +15,8 @@ const KEPT = 300;
 const AHEAD = 1_000;
 /** After a page that could not be loaded. */
 const PAUSE = 2_000;
+/** How long those who read out take to notice what has come. */
+const QUIET = 500;
 /** Of so many messages that are not in the window their place is known, for the marks on them. */
 const HEARD = 500;
 
@@ -32,6 +34,7 @@ export class Timeline {
   #during = null;
   #visit = 0;
   #heard = new Map();
+  #quiet = 0;
 
   /**
    * @param {any} chat @param {string} me @param {import("./place.js").Place} place
@@ -67,7 +70,7 @@ export class Timeline {
     const visit = ++this.#visit;
     const found = await this.#fetch({});
     if (found === null || visit !== this.#visit) return undefined;
-    this.#change(() => {
+    this.#silently(() => {
       this.#replace(found.page.messages, found.page.nextBefore);
       found.during.forEach((event) => this.#apply(event));
     });
@@ -114,7 +117,7 @@ export class Timeline {
     try {
       const found = await this.#fetch(side === "older" ? { before: this.#before } : { after: this.#after });
       if (found === null) return;
-      this.#change(() => this.#extend(side, found.page));
+      this.#silently(() => this.#extend(side, found.page));
       if (this.complete) this.#change(() => found.during.forEach((event) => this.#apply(event)));
     } catch {
       // The connection's state says what is the matter.
@@ -199,6 +202,15 @@ export class Timeline {
   #mark({ messageId, status, userId }) {
     const seq = this.#byId.get(messageId)?.message.seq ?? this.#heard.get(messageId) ?? 0;
     for (const view of this.views) if (view.message.seq <= seq && view.sender !== userId) view.setState(status);
+  }
+
+  /** Change it without its being read out: the past is no news. */
+  #silently(change) {
+    const log = this.place.list.parentElement;
+    log.setAttribute("aria-live", "off");
+    this.#change(change);
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => log.setAttribute("aria-live", "polite"), QUIET);
   }
 
   /** Change what is in the window, and then the document. */
