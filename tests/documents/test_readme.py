@@ -85,8 +85,6 @@ def test_the_readme_does_what_it_says(place: Place) -> None:
         replaced={"127.0.0.1:8000": f"127.0.0.1:{place.port}"},
         sees={"two tokens": see_tokens, "what was said, at other times": see_what_was_said},
     ).read()
-    # Then the handler that it shows is one
-    place.run("chatq", "worker", "--only", "handlers", "--app", "told", "--burst")
 
 
 def test_the_two_commands_are_those_of_the_project() -> None:
