@@ -50,7 +50,7 @@ def all_roles(
 ) -> ExitCode:
     """Run the whole system on this machine: embedded Valkey, database, API and worker.
 
-    The embedded Valkey is there if no REDIS_… variable is set. One Ctrl-C stops everything in order, a second
+    The embedded Valkey is there if no REDIS_* variable is set. One Ctrl-C stops everything in order, a second
     one at once. If a process dies, everything stops, with exit status 1, or with the process's own if that is
     2 (bad setting), 3 (Redis) or 4 (database). A worker that does message jobs and hangs, without a sign of life
     for 10 seconds (30 on Postgres), is killed and replaced, which --restart does not count as a death.

@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from chatq.cli import all as everything
 from chatq.cli import api, bench, db, enqueue, redis_check, tail, token, versions, worker
@@ -20,15 +21,27 @@ from chatq.errors import ChatqError, ExitCode
 from chatq.ops.version import version
 from chatq.settings.colour import in_colour
 
+_COMMANDS = (everything, api, worker, enqueue, tail, redis_check, db, bench, token)
+"""In the order in which help shows them."""
+
+
+class _Ordered(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands in their order; Typer's puts those that have commands of their own last."""
+        order = [module.__name__.rpartition(".")[2].replace("_", "-") for module in _COMMANDS]
+        return sorted(super().list_commands(ctx), key=order.index)
+
+
 app = typer.Typer(
     name="chatq",
+    cls=_Ordered,
     help="A message queue for chat: ordered, exactly once, on Redis and SQL, with websockets at the end of it.",
     epilog=ending(
         "chatq all  # the whole system on this machine",
-        "chatq enqueue sendMessage conversationId=general senderId=alice content=hello",
+        "chatq enqueue sendMessage conversationId=general senderId=alice content=hi",
         "chatq tail general  # follow what is said there",
         "chatq redis-check  # is Redis fit for this job?",
-        "chatq --install-completion  # lets Tab complete commands, options and conversations",
+        "chatq --install-completion  # lets Tab complete",
     ),
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -59,7 +72,7 @@ def _chatq(
         typer.echo(context.get_help())
 
 
-for command in (everything, api, worker, enqueue, tail, redis_check, db, bench, token):
+for command in _COMMANDS:
     command.register(app)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from chatq.errors import ChatqError
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 1.5
 """How long the database has to answer; then nothing is offered."""
 
 _JOBS = {
@@ -27,15 +27,6 @@ def job_names(incomplete: str) -> list[tuple[str, str]]:
 
 def conversation_ids(context: typer.Context, incomplete: str) -> list[str]:
     """Return the conversations whose ids begin so; none if that cannot be told at once, whatever the reason."""
-    found: list[str] = []
-    # Some waits of a driver nothing can interrupt: the process ends without its thread.
-    asking = Thread(target=_ask, args=(context.params.get("data_dir"), incomplete, found), daemon=True)
-    asking.start()
-    asking.join(PATIENCE_SECONDS)
-    return list(found)
-
-
-def _ask(data_dir: str | None, incomplete: str, found: list[str]) -> None:
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  # heavy
 
     from chatq.settings import load  # noqa: PLC0415  # heavy
@@ -43,8 +34,17 @@ def _ask(data_dir: str | None, incomplete: str, found: list[str]) -> None:
     from chatq.store.engine import create_engine  # noqa: PLC0415  # heavy
     from chatq.store.names import find_conversation_ids  # noqa: PLC0415  # heavy
 
-    with suppress(ChatqError, SQLAlchemyError, OSError):
-        engine = create_engine(load({"CHATQ_DATA_DIR": data_dir}).database_url)
-        # Asking would make the file of a database that is not there.
-        schema.check(engine)
-        found += find_conversation_ids(engine, incomplete)
+    found: list[str] = []
+
+    def ask() -> None:
+        with suppress(ChatqError, SQLAlchemyError, OSError):
+            engine = create_engine(load({"CHATQ_DATA_DIR": context.params.get("data_dir")}).database_url)
+            # Asking would make the file of a database that is not there.
+            schema.check(engine)
+            found.extend(find_conversation_ids(engine, incomplete))
+
+    # Some waits of a driver nothing can interrupt: the process ends without its thread.
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PATIENCE_SECONDS)
+    return list(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Sequence
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chatq.settings.variables import BY_NAME
+from chatq.settings.variables import BY_NAME, Variable
 
 
 class Purpose(StrEnum):
@@ -45,24 +46,30 @@ def ending(*examples: str, variables: Sequence[str] = ()) -> str:
 
     An example is a command line, or a command line and, after two spaces and ``#``, what it does.
     """
-    known = [BY_NAME[name] for name in variables]
-    width = max((len(variable.name) for variable in known), default=0)
-    lines = [
-        textwrap.fill(
-            f"{v.name:{width}}  {v.meaning} ({v.default})",
-            width=_WIDTH,
-            initial_indent="  ",
-            subsequent_indent=" " * (width + 4),
-        )
-        for v in known
-    ]
+    lines = _table([BY_NAME[name] for name in variables], min(_WIDEST, shutil.get_terminal_size().columns - 3))
     blocks = ["[bold]Environment[/] (a .env file beats it, a flag beats both):\n" + "\n".join(lines)] if lines else []
     blocks.append("[bold]Examples:[/]\n" + "\n".join("  " + example.replace("[", r"\[") for example in examples))
-    return "\n\n".join(blocks)
+    # Behind an empty line, so that what Typer takes for the margin is that of the headings.
+    return "\n" + "\n\n".join(blocks)
 
 
-_WIDTH = 77
+_WIDEST = 77
 """Columns: what a terminal of 80 shows without breaking lines once more."""
+_NARROW = 57
+"""Columns below which a variable's meaning stands below its name."""
+
+
+def _table(variables: Sequence[Variable], columns: int) -> list[str]:
+    width = max((len(variable.name) for variable in variables), default=0)
+    lines = []
+    for variable in variables:
+        first, indent = f"  {variable.name:{width}}  ", " " * (width + 4)
+        if columns < _NARROW:
+            lines.append(first.rstrip())
+            first = indent = " " * 6
+        text = f"{variable.meaning} ({variable.default})"
+        lines.append(textwrap.fill(text, max(20, columns), initial_indent=first, subsequent_indent=indent))
+    return lines
 
 
 REDIS = ("REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD")
