@@ -78,6 +78,11 @@ def as_text(value: bytes | str | None) -> str:
     return value.decode() if isinstance(value, bytes) else value or ""
 
 
+def as_bytes(value: bytes | str | None) -> bytes:
+    """Return an answer of Redis, which redis-py types as either, as it is, though it may be no text; b'' for none."""
+    return value.encode() if isinstance(value, str) else value or b""
+
+
 @contextmanager
 def translated(url: str = "") -> Iterator[None]:
     """Turn redis-py's errors into chatq's.

@@ -54,7 +54,8 @@ class Registry:
         if key in MESSAGE_FUNCTIONS:
             raise BadUsage(f"@handler({handler.name!r}): this is one of chatq's own jobs.")
         taken = self._handlers.get(key)
-        if taken is not None and taken.function.__qualname__ != handler.function.__qualname__:
+        # A module may be loaded twice: what it registers again takes the place of what it registered before.
+        if taken is not None and callback_name(taken.function) != callback_name(handler.function):
             raise BadUsage(f"@handler({handler.name!r}): {taken.name!r} is registered already.")
         self._handlers[key] = handler
         for callback in (handler.on_success, handler.on_failure):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,10 @@ class Pressure:
         # A server without a limit of its own has the machine's.
         limit = int(memory.get("maxmemory", 0)) or int(memory.get("total_system_memory", 0))
         share = int(memory.get("used_memory", 0)) / limit if limit else 0.0
-        waited = max(0.0, time.time() - seconds(oldest.decode())) if oldest else 0.0
+        waited = 0.0
+        # Somebody may have written it by hand: then it does not tell how long the job has waited.
+        with suppress(ValueError):
+            waited = max(0.0, time.time() - seconds(oldest.decode())) if oldest else 0.0
         self._added = 0
         self._sample = Sample(now, depth, waited, ended, share)
         if before is not None and now > before.at:

@@ -11,7 +11,7 @@ from chatq.domain.jobs import SendMessage
 from chatq.errors import JobRefused
 from chatq.queue import keys
 from chatq.queue.codec import decode_job, encode_job
-from chatq.queue.connection import as_text
+from chatq.queue.connection import as_bytes, as_text
 from chatq.queue.scripts import Argument, run
 
 AT_ONCE = 500
@@ -31,14 +31,15 @@ class Router:
         mine = self._client.set(keys.ROUTER, self._token, nx=True, px=LEASE_MS)
         if not mine and as_text(self._client.get(keys.ROUTER)) != self._token:
             return 0
-        ids = [as_text(raw) for raw in self._client.lrange(keys.queue(keys.MESSAGES), 0, AT_ONCE - 1)]
+        # As they are: one that is no text is not to stop the others, and the lane's worker knows what to do with it.
+        ids = [as_bytes(raw) for raw in self._client.lrange(keys.queue(keys.MESSAGES), 0, AT_ONCE - 1)]
         with self._client.pipeline(transaction=False) as pipe:
             for job_id in ids:
-                pipe.hget(keys.job(job_id), "data")
+                pipe.hget(keys.JOB.encode() + job_id, "data")
             data = pipe.execute()
         arguments: list[Argument] = [self._token, keys.RQ]
         for job_id, stored in zip(ids, data, strict=True):
-            arguments += [job_id, *self._destination(job_id, stored or b"")]
+            arguments += [job_id, *self._destination(stored or b"")]
         moved = run(
             self._client,
             "route",
@@ -53,7 +54,7 @@ class Router:
         self._client.delete(keys.ROUTER)
         return max(0, int(moved))
 
-    def _destination(self, job_id: str, data: bytes) -> tuple[str, bytes]:
+    def _destination(self, data: bytes) -> tuple[str, bytes]:
         try:
             job = decode_job(data)
         except JobRefused:

@@ -49,7 +49,7 @@ def wait_for(client: redis.Redis, job_ids: Sequence[str], on_progress: Callable[
     pauses = itertools.chain(_POLL_SECONDS, itertools.repeat(_POLL_SECONDS[-1]))
     while left:
         states = _states(client, left[:1000])
-        still = [job_id for job_id, state in states if state in _UNDER_WAY]
+        still = [job_id for job_id, state in states if state not in _OVER]
         failures += [_failure(client, job_id) for job_id, state in states if state in _FAILED]
         left = still + left[1000:]
         on_progress(len(job_ids) - len(left))
@@ -60,6 +60,8 @@ def wait_for(client: redis.Redis, job_ids: Sequence[str], on_progress: Callable[
 
 _UNDER_WAY = {"queued", "started", "scheduled", "deferred", "created"}
 _FAILED = {"failed", "stopped", "canceled"}
+_OVER = {None, "finished", *_FAILED}
+"""What is anything else will be: a worker fails a job in a state that nobody knows."""
 
 
 def _states(client: redis.Redis, job_ids: Sequence[str]) -> list[tuple[str, str | None]]:
@@ -67,7 +69,10 @@ def _states(client: redis.Redis, job_ids: Sequence[str]) -> list[tuple[str, str 
         for job_id in job_ids:
             pipe.hget(keys.job(job_id), "status")
         answers = pipe.execute()
-    return [(job_id, answer.decode() if answer else None) for job_id, answer in zip(job_ids, answers, strict=True)]
+    return [
+        (job_id, answer.decode(errors="replace") if answer else None)
+        for job_id, answer in zip(job_ids, answers, strict=True)
+    ]
 
 
 def _failure(client: redis.Redis, job_id: str) -> JobFailure:
@@ -75,6 +80,7 @@ def _failure(client: redis.Redis, job_id: str) -> JobFailure:
         job = ChatqJob.fetch(job_id, connection=client)
         result = job.latest_result()
     except (NoSuchJobError, InvalidJobOperation):
-        return JobFailure(job_id, "it is gone from Redis")
+        there = client.exists(keys.job(job_id))
+        return JobFailure(job_id, "what Redis has of it cannot be read" if there else "it is gone from Redis")
     text = ((result.exc_string if result else None) or "").strip()
     return JobFailure(job_id, text.splitlines()[-1] if text else str(job.get_status(refresh=False).value))

@@ -23,7 +23,7 @@ from rq.worker import WorkerStatus
 
 from chatq.errors import UnregisteredJob
 from chatq.queue import keys
-from chatq.queue.connection import as_text
+from chatq.queue.connection import as_bytes
 from chatq.queue.handler_jobs import handler_queue
 from chatq.queue.jobs import ChatqJob, JsonSerializer
 from chatq.queue.scripts import run
@@ -112,11 +112,14 @@ class HandlerWorker(Worker):
             [self._claims, f"{keys.RQ}:suspended", *lists],
             [f"{time.time():.3f}", keys.JOB, DUE_AT_ONCE],
         )
-        job_id = as_text(claimed)
+        job_id = as_bytes(claimed)
         if not job_id:
             return True
-        self._run_job(job_id)
-        self.connection.lrem(self._claims, 0, job_id)
+        if job_id.isascii():
+            self._run_job(job_id.decode())
+        else:
+            self._give_up(job_id, "its id is none that RQ would give")
+        self.connection.execute_command("LREM", self._claims, 0, job_id)
         return False
 
     def _look_around(self) -> None:
@@ -136,7 +139,7 @@ class HandlerWorker(Worker):
         try:
             job = cast("ChatqJob", ChatqJob.fetch(job_id, connection=self.connection))
         except NoSuchJobError as error:
-            log.warning("job not found, or not readable", job_id=job_id, reason=str(error))
+            self._give_up(job_id.encode(), str(error))
             return
         if job.get_status(refresh=False) not in (JobStatus.QUEUED, JobStatus.STARTED):
             return
@@ -151,6 +154,13 @@ class HandlerWorker(Worker):
         log.info("job started", job_id=job.id, name=job.description)
         self.execute_job(job, queue)
         log.info("job ended", job_id=job.id, name=job.description, state=_state(job))
+
+    def _give_up(self, job_id: bytes, reason: str) -> None:
+        """Let go of a job that is gone or cannot be read; whoever waits for it learns that it failed."""
+        log.warning("job not found, or not readable", job_id=job_id.decode(errors="backslashreplace"), reason=reason)
+        key = keys.JOB.encode() + job_id
+        if self.connection.exists(key):
+            self.connection.hset(key, "status", JobStatus.FAILED)
 
     def _refuse(self, job: ChatqJob, queue: Queue, reason: str) -> None:
         job.retries_left = 0
@@ -171,9 +181,9 @@ class HandlerWorker(Worker):
 
     def _put_back(self) -> None:
         """Give a job that came and was not begun back to the head of its queue."""
-        for job_id in map(as_text, self.connection.lrange(self._claims, 0, -1)):
-            if origin := as_text(self.connection.hget(keys.job(job_id), "origin")):
-                self.connection.lpush(keys.queue(origin), job_id)
+        for job_id in map(as_bytes, self.connection.lrange(self._claims, 0, -1)):
+            if origin := as_bytes(self.connection.hget(keys.JOB.encode() + job_id, "origin")):
+                self.connection.lpush(keys.queue("").encode() + origin, job_id)
         self.connection.delete(self._claims)
 
     def _leave(self) -> bool:

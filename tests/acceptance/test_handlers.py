@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -93,6 +94,9 @@ def wait_for_word():
             return
         time.sleep(0.01)
 """
+
+
+SEND = b'["chatq.jobs.send_message",null,[],{"conversationId":"general","messageData":{"content":"from nobody"}}]'
 
 
 class Handlers:
@@ -358,6 +362,38 @@ def test_a_job_that_nobody_can_read_stops_no_other(handlers: Handlers) -> None:
         assert any("warning" in line and job.id in line for line in log.splitlines())
 
 
+def test_whoever_waits_for_a_job_that_nobody_can_read_learns_that_it_failed(handlers: Handlers) -> None:
+    # Given a job in whose hash somebody has written nonsense, and somebody who waits for it
+    waiting = handlers.installation.start("enqueue", "addNumbers", "a=1", "--wait", "--json")
+    until(lambda: handlers.queue().count == 1, what="the job queued")
+    (job_id,) = handlers.queue().get_job_ids()
+    handlers.installation.redis.hset(f"rq:job:{job_id}", mapping={"created_at": b"soon", "status": b"odd"})
+    # When a worker comes, then the wait is over
+    handlers.work_off()
+    assert waiting.wait() == 1
+    assert json.loads(waiting.stdout[0])["error"] == "what Redis has of it cannot be read"
+
+
+def test_an_id_that_is_no_text_stops_no_job(handlers: Handlers) -> None:
+    # Given queues of every kind in which somebody wrote such an id, one with a job and one without, before a good one
+    installation = handlers.installation
+    for queue, data in (("default", b'["a",null,[],{}]'), ("messages", SEND), ("messages:0", SEND)):
+        named = b"\xfe" + queue.encode()
+        installation.redis.rpush(f"rq:queue:{queue}", b"\xff", named)
+        installation.redis.hset(b"rq:job:" + named, mapping={"status": b"queued", "data": data})
+    good = handlers.enqueue("addNumbers", "a=1")
+    installation.send("hello", "general")
+    # When they are worked off, then the good ones are done, and the others have failed
+    log = handlers.work_off()
+    installation.work_off()
+    assert handlers.job(good).return_value() == {"sum": 1}
+    assert installation.contents() == ["hello"]
+    assert log.count("its id is none that RQ would give") == 2
+    for queue in ("default", "messages", "messages:0"):
+        assert installation.redis.llen(f"rq:queue:{queue}") == 0
+        assert installation.redis.hget(b"rq:job:\xfe" + queue.encode(), "status") == b"failed"
+
+
 # --- modules that cannot be used -----------------------------------------------------------------
 
 
@@ -376,6 +412,10 @@ def test_a_job_that_nobody_can_read_stops_no_other(handlers: Handlers) -> None:
         ),
         (
             "import chatq\n@chatq.handler('a')\ndef f(): pass\n@chatq.handler('a')\ndef g(): pass",
+            "@handler('a'): 'a' is registered already.",
+        ),
+        (
+            "import chatq, json\nchatq.handler('a')(json.loads)\ndef loads(): pass\nchatq.handler('a')(loads)",
             "@handler('a'): 'a' is registered already.",
         ),
         ("import chatq\n@chatq.handler('a b')\ndef f(): pass", "@handler('a b'): 'a b' is no job name"),

@@ -89,9 +89,9 @@ class StoppableRouter(Router):
         super().__init__(client, lanes)
         self._orders = orders
 
-    def _destination(self, job_id: str, data: bytes) -> tuple[str, bytes]:
+    def _destination(self, data: bytes) -> tuple[str, bytes]:
         self._orders.reach(Point.ROUTING)
-        return super()._destination(job_id, data)
+        return super()._destination(data)
 
 
 def main() -> None:

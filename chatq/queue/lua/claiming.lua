@@ -39,7 +39,10 @@ local function claim(lane, most, now, time, worker)
       local key = lane.job .. id
       local job = redis.call('HMGET', key, 'status', 'data', 'created_at', 'number_of_retries', 'exc_info')
       -- What an operator cancelled or deleted meanwhile is not done.
-      if job[1] == 'queued' then
+      if job[1] == 'queued' and string.find(id, '[^\32-\126]') then
+        -- Somebody wrote it by hand: RQ gives no job such an id, and not everything that is told of it could read it.
+        redis.call('HSET', key, 'status', 'failed')
+      elseif job[1] == 'queued' then
         redis.call('HSET', key, 'status', 'started', 'started_at', time, 'worker_name', worker)
         redis.call('PERSIST', key)
         claims[#claims + 1] = id
