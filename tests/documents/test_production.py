@@ -63,10 +63,12 @@ class Machine:
             "-addext", "subjectAltName=DNS:chat.example.com,IP:127.0.0.1",
             "-keyout", f"{certificate}.key", "-out", f"{certificate}.pem",
         )  # fmt: skip
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        temporary = "".join(f"{kind}_temp_path {self.directory}/{kind}; " for kind in kinds)
         whole = self.directory / "nginx.conf"
         whole.write_text(
             f"daemon off; worker_processes 1; pid {self.directory}/nginx.pid; error_log stderr;\n"
-            f"events {{}}\nhttp {{ access_log off; include {reader.named(block)}; }}\n"
+            f"events {{}}\nhttp {{ access_log off; {temporary} include {reader.named(block)}; }}\n"
         )
         self._start(["nginx", "-p", str(self.directory), "-e", "stderr", "-c", str(whole)])
         context = ssl.create_default_context(cafile=f"{certificate}.pem")
