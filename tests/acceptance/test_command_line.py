@@ -42,8 +42,10 @@ HEAVY = {
 
 @pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
 def test_help_ends_in_examples_of_the_command(chatq: Chatq, command: list[str]) -> None:
-    shown = chatq(*command, "--help")
-    assert shown.returncode == 0
+    # Where nothing but ASCII can be printed, all of it is
+    shown = chatq(*command, "--help", env={"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "\\u" not in shown.stdout
     last = re.split(r"\n\s*\n", shown.stdout.strip())[-1]
     assert last.strip().startswith("Examples:")
     assert f"chatq {' '.join(command)}".strip() in last
@@ -53,6 +55,33 @@ def test_help_ends_in_examples_of_the_command(chatq: Chatq, command: list[str]) 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in (["db"], ["token"])], ids=" ".join)
 def test_help_names_the_environment_variables(chatq: Chatq, command: list[str]) -> None:
     assert "CHATQ_DATA_DIR" in chatq(*command, "--help").stdout
+
+
+def test_help_is_grouped_by_purpose_and_fits_a_narrow_terminal(chatq: Chatq) -> None:
+    shown = chatq("--help", env={"COLUMNS": "40"}).stdout
+    words = re.findall(r"(?m)^│ ([a-z][a-z-]+) |─ ([A-Z].*?) ─", shown)
+    assert [command or group for command, group in words] == [
+        *("Options",),
+        *("Run the system", "all", "api", "worker"),
+        *("Send and follow", "enqueue", "tail"),
+        *("Look after it", "redis-check", "db", "bench"),
+        *("Access", "token"),
+    ]
+    assert max(map(len, shown.splitlines())) <= 40
+    assert max(map(len, chatq("all", "--help", env={"COLUMNS": "40"}).stdout.splitlines())) <= 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--version"], 0), (["enqueue", "a", "--data", "-"], 2), (["db", "upgrade"], 0), (["redis-check"], 3)],
+)
+def test_it_can_be_run_without_any_stream(chatq: Chatq, arguments: list[str], code: int) -> None:
+    # Given a process that was started without stdin, stdout and stderr
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "chatq", *arguments]
+    environment = {**chatq.environment, "REDIS_URL": "redis://127.0.0.1:1"}
+    # Then it does what it would do, and what it prints goes nowhere: not into a file that it opens
+    done = subprocess.run(command, env=environment, cwd=chatq.directory, capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
 
 
 def test_without_a_command_help_is_shown(chatq: Chatq) -> None:

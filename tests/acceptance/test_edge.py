@@ -195,3 +195,13 @@ def test_without_a_limit_nothing_is_counted(valkey: Valkey) -> None:
     outcomes = edge.submit_many([job("c", f"{i}") for i in range(600)])
     assert {o.usage for o in outcomes if isinstance(o, Accepted)} == {None}
     assert not valkey.client().keys(f"{keys.SENT}*")
+
+
+def test_a_time_that_somebody_wrote_by_hand_keeps_no_message_out(valkey: Valkey) -> None:
+    # Given a job that waits, and nobody can tell since when
+    first = edge_of(valkey).submit(job("general", "first"))
+    connect(valkey.url).hset(keys.job(first.job_id), "created_at", b"\xff")
+    # Then others are accepted behind it
+    edge = edge_of(valkey)
+    for content in ("second", "third"):
+        assert not edge.submit(job("general", content)).repeat

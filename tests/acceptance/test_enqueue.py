@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from chatq.queue.feed import MAX_LINE_BYTES
 from tests.parts.command import Chatq
 from tests.parts.installation import Installation, Result
 from tests.parts.proxy import Proxy
+from tests.parts.terminal import Terminal
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 
@@ -324,6 +326,22 @@ def test_a_handlers_jobs_come_from_a_file_as_well(installation: Installation, tm
     assert (result.code, result.stdout) == (1, "2 accepted, 1 rejected, 0 duplicates\n")
     assert list(rejections(result, path)) == [2]
     assert [job.kwargs for job in installation.queue("default").jobs] == [{"width": 1}, {"width": 2}]
+
+
+def test_on_a_terminal_a_bar_moves_and_tears_no_line(installation: Installation, tmp_path: Path) -> None:
+    # Given a long file with a bad line in its midst, whose name is not to do anything to the terminal
+    path = write_lines(tmp_path / "a\x1b[2Jb.jsonl", *numbered(1, 2000), {"nonsense": 1}, *numbered(2001, 4000))
+    environment = {**installation.chatq.environment, **installation.environment}
+    command = ("enqueue", "sendMessage", "--file", path.name)
+    # When it is fed on a terminal
+    with closing(Terminal.of_chatq(*command, environment=environment, directory=tmp_path, columns=160)) as terminal:
+        assert terminal.wait() == 1
+    # Then how much, how fast and how long still were seen, and what was said meanwhile stands on lines of its own
+    assert re.search(r"a\\x1b\[2Jb.jsonl .* +\d+% [1-4],00[01] lines [\d,]+/s \d\d:\d\d", terminal.text)
+    lines = [line.rpartition("\r")[2] for line in terminal.text.split("\n")]
+    assert any(line.startswith(r"a\x1b[2Jb.jsonl:2001: conversationId: is missing") for line in lines)
+    assert lines[-2:] == ["4000 accepted, 1 rejected, 0 duplicates", ""]
+    assert "\x1b[2J" not in terminal.raw
 
 
 # --- a Redis that goes away ----------------------------------------------------------------------
