@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from chatq.client.asking import ask
@@ -45,8 +46,10 @@ class Client:
                 without a function of their own, and with all that belongs to no conversation; without it,
                 :meth:`events` has them.
         """
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"url must begin with http:// or https://, unlike {url!r}")
+        if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:
+            raise ValueError(f"url must begin with http:// or https:// and a host, unlike {url!r}")
+        if user_id is not None:
+            _check_text(user_id=user_id)
         self._url = url.rstrip("/")
         self._get_token = (lambda: token) if isinstance(token, str) else token
         self._handing = Handing(on_event, lambda: self._post(self._session.followings.room))
@@ -85,12 +88,16 @@ class Client:
             NoAnswer: not within ``timeout`` seconds; it is tried on.
             ChatqError: the server refuses, or the client is closed.
         """
+        _check_text(conversation_id=conversation_id)
+        if since is not None and not isinstance(since, int):
+            raise TypeError(f"since must be an int, unlike {since!r}")
         outcome: Future[Joined] = Future()
         self._post(lambda: self._session.join(conversation_id, since, on_event, outcome))
         return _result(outcome, timeout, "The server has not answered yet; the client goes on trying.")
 
     def leave(self, conversation_id: str) -> None:
         """Follow a conversation no more."""
+        _check_text(conversation_id=conversation_id)
         self._post(lambda: self._session.followings.leave(conversation_id, ClientClosed("The conversation was left.")))
 
     def events(self, timeout: float | None = None) -> Iterator[Frame]:
@@ -121,9 +128,13 @@ class Client:
             NoAnswer: not within ``timeout`` seconds. The message may have been accepted all the same; send it
                 with the same ``client_message_id`` to know.
             ChatqError: the server refuses, or the client is closed.
+            TypeError: something is not of its type, or not to be said in JSON.
+            ValueError: ``metadata`` cannot be said in JSON.
         """
         data: dict[str, Any] = {"content": content, "clientMessageId": client_message_id or uuid4().hex}
+        _check_text(conversation_id=conversation_id, **data)
         if metadata is not None:
+            json.dumps(metadata, allow_nan=False)
             data["metadata"] = metadata
         message = Message(conversation_id, data)
         self._post(lambda: self._session.send(message))
@@ -135,11 +146,13 @@ class Client:
 
     def status(self, message_id: str, status: Literal["delivered", "read"]) -> None:
         """Say that everything up to a message was delivered here, or read; does not wait."""
+        _check_text(message_id=message_id, status=status)
         self._post(lambda: self._session.statuses.add(message_id, status))
 
     def typing(self, conversation_id: str, active: bool = True) -> None:
         """Say that one is writing, at every key if you like, or has stopped; without effect while not connected."""
-        self._post(lambda: self._session.say_typing(conversation_id, active))
+        _check_text(conversation_id=conversation_id)
+        self._post(lambda: self._session.say_typing(conversation_id, bool(active)))
 
     def history(
         self, conversation_id: str, *, before: int | None = None, after: int | None = None, limit: int | None = None
@@ -237,6 +250,13 @@ class Client:
 
     def _post(self, call: Callable[[], object]) -> None:
         self._session.loop.post(call)
+
+
+def _check_text(**values: object) -> None:
+    """Refuse here what could not be sent, where its sender sees it."""
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a str, unlike {value!r}")
 
 
 def _result(outcome: Future[T], timeout: float | None, otherwise: str) -> T:

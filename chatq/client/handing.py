@@ -17,6 +17,9 @@ T = TypeVar("T")
 ROOM = 1000
 """How many events wait at most for who takes them; what comes then is fetched from the server again later."""
 
+_REFUSABLE = frozenset(("newMessage", "messageEdited", "messageDeleted", "messageStatus", "typing", "presence"))
+"""What may be left out where there is no room: the server has it, or says it for a moment only."""
+
 log = logging.getLogger("chatq.client")
 
 
@@ -31,10 +34,10 @@ class Inbox(Generic[T]):
         self._refused = False
         self._ended = False
 
-    def put(self, item: T) -> bool:
-        """Take something, or return False if there is no room."""
+    def put(self, item: T, *, refusable: bool) -> bool:
+        """Take something, or, where that may be refused, return False if there is no room."""
         with self._changed:
-            if len(self._waiting) >= ROOM:
+            if refusable and len(self._waiting) >= ROOM:
                 self._refused = True
                 return False
             self._waiting.append(item)
@@ -72,14 +75,14 @@ class Handing:
         """Why there will be nothing more, unless that was wanted."""
 
     def hand_over(self, event: Frame, on_event: OnEvent | None = None) -> bool:
-        """Hand something over without waiting; return False if there is no room."""
-        taker = on_event or self._on_event
+        """Hand something over without waiting; return False if it was left out for want of room."""
+        taker, refusable = on_event or self._on_event, event["type"] in _REFUSABLE
         if taker is None:
-            return self._events.put(event)
+            return self._events.put(event, refusable=refusable)
         if self._calls is None:
             self._calls = Inbox(self._on_room)
             threading.Thread(target=_call, args=(self._calls,), name="chatq-events", daemon=True).start()
-        return self._calls.put((taker, event))
+        return self._calls.put((taker, event), refusable=refusable)
 
     def next(self, timeout: float | None) -> Frame | None:
         """Return the next event for who iterates; None at the end, or if none comes in ``timeout`` seconds.

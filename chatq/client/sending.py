@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -82,6 +83,16 @@ class Sending:
         """No answer will come any more."""
         for queue in self._queues.values():
             self._stop(queue)
+
+    def refuse_largest(self, error: ChatqError) -> bool:
+        """Give up the largest of the messages that may have been on their way; return False if there is none."""
+        waiting = [queue for queue in self._queues.values() if queue.messages]
+        if not waiting:
+            return False
+        queue = max(waiting, key=lambda queue: len(json.dumps(queue.messages[0].data)))
+        queue.attempt = 0
+        queue.messages.popleft().outcome.set_exception(error)
+        return True
 
     def end(self, error: ChatqError) -> None:
         """Give everything up."""

@@ -19,7 +19,7 @@ from chatq.client.loop import Loop, Timer, backoff
 from chatq.client.sending import Message, Sending
 from chatq.client.statuses import Statuses
 from chatq.client.tokens import Tokens
-from chatq.errors import ChatqError, NotAuthenticated
+from chatq.errors import ChatqError, NotAuthenticated, TooLarge
 
 State = Literal["connecting", "online", "offline", "closed"]
 
@@ -32,7 +32,7 @@ TYPING_SECONDS = 3.0
 """How often those who write say so at most."""
 
 _NUMBERED = frozenset(("newMessage", "messageEdited", "messageDeleted", "messageStatus"))
-_UNAUTHENTICATED, _TOO_FAST = 4401, 4429
+_UNAUTHENTICATED, _TOO_LARGE, _TOO_FAST = 4401, 4413, 4429
 
 log = logging.getLogger("chatq.client")
 
@@ -65,6 +65,7 @@ class Session:
         self._denied = False
         self._heard = True
         self._ping_ref = 0
+        self._earlier_ping_ref = 0
         self._auth_ref = 0
         self._beat = 0.0
         self._error: ChatqError = ClientClosed()
@@ -168,11 +169,13 @@ class Session:
         self._online_since = float("inf")
         pause = backoff(self._attempt)
         self._attempt += 1
-        # 44xx: not to come back unchanged. A new token is a change, and so is some patience.
+        # 44xx: not to come back unchanged. A new token is a change, and so is some patience, or one message less.
         if code == _UNAUTHENTICATED and self.tokens.renewable and not self._denied:
             self._denied = True
         elif code == _TOO_FAST:
             pause = PATIENCE_SECONDS * random.uniform(1, 3)  # noqa: S311  # spreads load, guards nothing
+        elif code == _TOO_LARGE and self.sending.refuse_largest(TooLarge(reason)):
+            pass
         elif 4400 <= code < 4500:
             self.end(ConnectionRefused(f"The server ended the connection: {reason or code}"))
             return
@@ -255,7 +258,8 @@ class Session:
         self.statuses.connected()
 
     def _compare(self, pong: Frame) -> None:
-        self.statuses.read_up_to(self._ping_ref)
+        # What was told just before a ping may be refused a while after its pong: where the server waits for Redis.
+        self.statuses.read_up_to(self._earlier_ping_ref)
         self.followings.compare(pong["seqs"], self._ping_ref)
 
     # --- heartbeats ------------------------------------------------------------------------------
@@ -265,6 +269,6 @@ class Session:
             self._lost(ABNORMAL, "the server is silent")
             return
         self._heard = False
-        self._ping_ref = self.line.last_ref
+        self._earlier_ping_ref, self._ping_ref = self._ping_ref, self.line.last_ref
         self.line.tell({"type": "ping"})
         self._time("ping", self._beat * random.uniform(0.75, 1), self._ping)  # noqa: S311  # spreads load

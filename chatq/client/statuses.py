@@ -18,7 +18,7 @@ class _Status:
 
 
 class Statuses:
-    """Statuses by message. The server answers none that it takes, but whatever it has read once it answers a ping."""
+    """Statuses by message. The server answers none that it takes, but has taken it once it answers a later ping."""
 
     def __init__(self, line: Line, hand_over: Callable[[Frame], bool]) -> None:
         """Take a function that takes the errors which do not pass."""

@@ -103,6 +103,8 @@ def test_nothing_is_lost_or_doubled_when_the_server_goes_and_comes(allowing: Rol
     )
     page.goto(site.origin)
     page.wait_for_function("globalThis.chat?.state === 'online'", timeout=SECONDS)
+    unsayable = "chat.send('general', { content: 'n', metadata: { n: 1n } }).catch((error) => error.name)"
+    assert page.evaluate(unsayable) == "TypeError"
     send_three(page, "before")
     allowing.chatq.close()
     page.wait_for_function("chat.state === 'offline'", timeout=SECONDS)

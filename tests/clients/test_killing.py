@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import Counter
@@ -191,3 +192,27 @@ def test_failure_is_told_once(open_client: Open, roles: Roles, valkey: Valkey, w
     client.do("send", conversationId=conversation, content="and more")
     client.wait(lambda: client.contents(conversation) == ["this", "and more"])
     assert client.count("messageFailed") == 1
+
+
+def test_status_that_is_refused_after_the_next_heartbeat_is_told_again(
+    open_client: Open, roles: Roles, wire: Wire, valkey: Valkey
+) -> None:
+    conversation = fresh()
+    message = roles.store(conversation, "read this", senderId="bob")
+    alice = open_client(wire.url)
+    alice.do("join", conversationId=conversation, since=0)
+    # Given a server that still waits for Redis when it answers the heartbeat
+    hear_pong(wire)
+    valkey.send_signal(signal.SIGSTOP)
+    alice.do("status", messageId=message["id"], status="read")
+    hear_pong(wire)
+    # When Redis then turns out to be gone, and comes back
+    valkey.kill()
+    valkey.start()
+    alice.wait(lambda: [e["type"] for e in alice.numbered(conversation)] == ["newMessage", "messageStatus"])
+
+
+def hear_pong(wire: Wire) -> None:
+    """Wait for the next answer to a heartbeat."""
+    before = len(wire.passed)
+    until(lambda: any(b'"pong"' in payload for payload in wire.passed[before:]))

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from chatq.client import Client, ClientClosed, NoAnswer
-from chatq.client.handing import ROOM
+from chatq.client.handing import ROOM, Handing
 from chatq.errors import ExitCode, InvalidFields, TooLarge
-from tests.parts.command import ROOT
+from tests.parts.command import ROOT, Running
 from tests.parts.ports import free_port
+from tests.parts.processes import descendants
 from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
 
@@ -60,8 +65,60 @@ def test_refusals_are_the_errors_that_the_server_names(roles: Roles) -> None:
             client.join("not allowed")
         with pytest.raises(InvalidFields, match="limit"):
             client.history(conversation, limit=0)
-    with pytest.raises(ValueError, match="must begin with http"):
-        Client("ws://127.0.0.1")
+    for url in ("ws://127.0.0.1", "http://"):
+        with pytest.raises(ValueError, match="must begin with http"):
+            Client(url)
+
+
+def test_what_cannot_be_sent_is_refused_where_it_is_said_and_the_client_lives(roles: Roles) -> None:
+    conversation = fresh()
+    wrong: Any = uuid4()
+    with Client(roles.url, user_id="alice") as client:
+        client.join(conversation, since=0)
+        for metadata in ({"at": wrong}, {"at": math.nan}):
+            with pytest.raises((TypeError, ValueError), match="JSON"):
+                client.send(conversation, "hello", metadata=metadata)
+        for say in (
+            lambda: client.send(conversation, "hello", client_message_id=wrong),
+            lambda: client.join(wrong),
+            lambda: client.join(conversation, since=wrong),
+            lambda: client.leave(wrong),
+            lambda: client.typing(wrong),
+            lambda: client.status(wrong, "read"),
+            lambda: Client(roles.url, user_id=wrong),
+        ):
+            with pytest.raises(TypeError, match="must be"):
+                say()
+        client.send(conversation, "goodbye")
+
+
+def test_client_whose_server_takes_nothing_can_be_closed(own_roles: Roles, api: Running) -> None:
+    (serving,) = descendants(api.pid)
+    client = Client(own_roles.url, user_id="alice")
+    client.join("c", since=0)
+    with ThreadPoolExecutor(101) as threads:
+        os.kill(serving, signal.SIGSTOP)
+        try:
+            # More than all buffers on the way hold
+            sent = [threads.submit(client.send, f"c{number}", "x" * 200_000) for number in range(100)]
+            threads.submit(client.close).result(20)
+        finally:
+            os.kill(serving, signal.SIGCONT)
+        for each in sent:
+            with pytest.raises(ClientClosed):
+                each.result(20)
+
+
+def test_what_the_server_does_not_say_again_finds_room() -> None:
+    handing = Handing(None, lambda: None)
+    while handing.hand_over({"type": "newMessage"}):
+        pass
+    assert not handing.hand_over({"type": "typing"})
+    for kind in ("reset", "messageFailed", "left", "error"):
+        assert handing.hand_over({"type": kind})
+    handing.end(None)
+    events = list(iter(lambda: handing.next(0), None))
+    assert [event["type"] for event in events] == ["newMessage"] * ROOM + ["reset", "messageFailed", "left", "error"]
 
 
 def test_whoever_waits_for_a_server_that_is_not_there_waits_as_long_as_they_like() -> None:

@@ -57,6 +57,20 @@ def test_message_that_is_refused_holds_up_no_other(open_client: Open, roles: Rol
     assert stored(roles, conversation, 1) == ["short"]
 
 
+def test_message_that_no_server_can_take_in_holds_up_no_other(open_client: Open, roles: Roles) -> None:
+    conversation, other = fresh(), fresh()
+    client = open_client()
+    huge = client.start("send", conversationId=conversation, content="x" * 400_000)
+    torn = client.start("send", conversationId=other, content="half a smile: \ud83d")
+    for each in (conversation, other):
+        client.do("send", conversationId=each, content="and on")
+        assert stored(roles, each, 1) == ["and on"]
+    with pytest.raises(Refused, match="too-large"):
+        huge.result(20)
+    with pytest.raises(Refused, match="malformed-json"):
+        torn.result(20)
+
+
 def test_repeat_under_the_same_id_makes_no_second_message(open_client: Open, roles: Roles) -> None:
     conversation, name = fresh(), uuid4().hex
     client = open_client()

@@ -118,6 +118,7 @@ export class Chatq {
   #heard = true;
   #refs = 0;
   #pingRef = 0;
+  #earlierPingRef = 0;
   #authRef = 0;
 
   /** @param {Options} [options] */
@@ -186,11 +187,13 @@ export class Chatq {
    * @param {string} conversationId
    * @param {{ content: string, metadata?: object, clientMessageId?: string }} message a `clientMessageId` that was
    *   used before, say before a page was reloaded, makes no second message
-   * @returns {Promise<Accepted>} rejects with a {@link ChatqError} if the server refuses, or the client is closed
+   * @returns {Promise<Accepted>} rejects with a {@link ChatqError} if the server refuses, or the client is closed, and
+   *   with a TypeError where `metadata` cannot be said in JSON
    */
-  send(conversationId, { content, metadata, clientMessageId = randomId() }) {
+  async send(conversationId, { content, metadata, clientMessageId = randomId() }) {
     /** @type {Message} */
     const message = { ...deferred(), data: { content, metadata, clientMessageId } };
+    JSON.stringify(message.data); // what cannot be said in JSON fails here, and holds up no other
     const queue = this.#queues.get(conversationId) ?? { messages: [], attempt: 0 };
     queue.messages.push(message);
     this.#queues.set(conversationId, queue);
@@ -344,12 +347,23 @@ export class Chatq {
     if (Date.now() - this.#onlineSince > STEADY) this.#attempt = 0;
     this.#onlineSince = Infinity;
     const error = new ChatqError(`closed-${code}`, reason || `The connection was closed with code ${code}.`);
-    // 44xx: not to come back unchanged. A new token is a change, and so is some patience.
+    // 44xx: not to come back unchanged. A new token is a change, and so is some patience, or one message less.
+    if (code === 4413 && this.#refuseLargest(reason)) return this.#retry(error);
     if (code === 4429) return this.#retry(error, MINUTE / 2 + Math.random() * MINUTE);
     const renewed = code === 4401 && this.#renewable && !this.#denied;
     if (code >= 4400 && code < 4500 && !renewed) return this.#end(error);
     this.#denied ||= renewed;
     this.#retry(error);
+  }
+
+  /** Give up the largest of the messages that may have been on their way; return whether there is one. */
+  #refuseLargest(detail) {
+    const size = ({ messages }) => (messages.length ? JSON.stringify(messages[0].data).length : 0);
+    const [queue] = [...this.#queues.values()].sort((one, other) => size(other) - size(one));
+    if (!queue) return false;
+    queue.attempt = 0;
+    queue.messages.shift()?.reject(new ChatqError("too-large", detail));
+    return true;
   }
 
   #retry(error, pause = backoff(this.#attempt++)) {
@@ -474,15 +488,16 @@ export class Chatq {
 
   #ping() {
     this.#heard = false;
-    this.#pingRef = this.#refs;
+    [this.#earlierPingRef, this.#pingRef] = [this.#pingRef, this.#refs];
     this.#tell({ type: "ping" });
   }
 
   /** Look for what is missing, given the newest number of each conversation. */
   #compare(marks) {
-    // What was said before the ping has been read.
+    // What was said before an earlier ping was taken. What was said just before this one may be refused later: where
+    // the server waits for Redis.
     for (const [messageId, { told }] of this.#statuses) {
-      if (told && told <= this.#pingRef) this.#statuses.delete(messageId);
+      if (told && told <= this.#earlierPingRef && this.#asked.delete(told)) this.#statuses.delete(messageId);
     }
     for (const [conversationId, followed] of this.#followed) {
       const [mark, { seq }, joins] = [marks[conversationId], followed, this.#joins.get(conversationId)];
