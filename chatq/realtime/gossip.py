@@ -19,7 +19,6 @@ from chatq.queue.connection import translated
 
 MARK = b"~"
 """Begins what is no event; each piece is one line."""
-MAX_WAITING = 10_000
 _AT_ONCE = 500
 
 log = structlog.get_logger("chatq.realtime")
@@ -68,7 +67,8 @@ class Gossip:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._waiting: deque[tuple[str, bytes]] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        """All of a process's conversations at once, after Redis was away, and never for longer than Redis may take."""
         self._carrier: gevent.Greenlet | None = None
         """There only while something waits."""
 
@@ -89,6 +89,7 @@ class Gossip:
                         pipe.execute()
                 except RedisError as error:
                     # It was of the moment; what matters is told again once the bus is restored.
+                    self._waiting.clear()
                     log.debug("gossip was lost", reason=error.detail)
         finally:
             self._carrier = None

@@ -106,6 +106,10 @@ class Room:
             # The others have more by now: what came since is in the log.
             window.open()
             first = self._read(position)
+            if first.last_seq < self.audience.position:
+                # The database was set back, to a backup or a standby that lagged: who is ahead of it has to begin anew.
+                self.audience.end("the newest events were lost; reconnect and resume")
+                self.audience.position = first.last_seq
         if greeting:
             send(greeting)
         self.audience.add(follower, user, position)

@@ -13,10 +13,11 @@ import gevent
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, delete, insert, update
 
 from chatq.realtime import live
 from chatq.realtime import room as room_module
+from chatq.realtime.frames import CloseCode
 from chatq.realtime.live import BURST_BYTES, CHUNK_BYTES, Numbered, Past, Window, in_chunks, numbered
 from chatq.realtime.room import NotKept, Room
 from chatq.store import schema
@@ -57,6 +58,13 @@ class Log:
             connection.execute(insert(events), rows)
             connection.execute(update(conversations).where(conversations.c.id == self.id).values(last_seq=self.last))
         return [numbered(row["payload"]) for row in rows]
+
+    def set_back(self, last: int) -> None:
+        """Lose the newest events, as a database does that is restored from a backup."""
+        self.last = last
+        with self.engine.begin() as connection:
+            connection.execute(delete(events).where(events.c.seq > last))
+            connection.execute(update(conversations).where(conversations.c.id == self.id).values(last_seq=last))
 
     def read(self, since: int, limit: int = 500) -> Past:
         """Read a page of the log."""
@@ -180,6 +188,16 @@ def test_many_pages_are_read(room: Room, log: Log, monkeypatch: pytest.MonkeyPat
     follower = Recorder()
     room.add(follower, log.read(0, 7), 0, window, user=None, send=follower.send, pause=nothing)
     assert follower.seqs == list(range(1, 51))
+
+
+def test_who_joins_after_the_log_was_set_back_follows_it_and_who_was_ahead_begins_anew(room: Room, log: Log) -> None:
+    log.commit(5)
+    ahead = join(room, log, 4)
+    log.set_back(3)
+    follower = join(room, log, 2)
+    room.receive(log.commit())
+    assert ahead.closed == CloseCode.FAULT
+    assert follower.seqs == [3, 4]
 
 
 def test_repeats_are_dropped(room: Room, log: Log) -> None:
