@@ -21,7 +21,12 @@ class Page:
 
     def __init__(self, *, with_tokens: bool) -> None:
         """Read the page; it is told whether callers need tokens."""
-        document = (resources.files("chatq.web") / "pages" / "chat.html").read_text("utf-8")
+        files = resources.files("chatq.web")
+        document = (files / "pages" / "chat.html").read_text("utf-8")
+        # All at once: a browser that learns of a module by the one that imports it asks for one after the other.
+        modules = sorted(file.name for file in (files / "static" / "chat").iterdir() if file.name.endswith(".js"))
+        links = [f'<link rel="modulepreload" href="/static/chat/{name}">\n' for name in modules]
+        document = document.replace("</head>", f"{''.join(links)}</head>")
         if with_tokens:
             document = document.replace('<html lang="en">', '<html lang="en" data-auth="token">')
         self._answer = html_answer(document, headers=page_headers(POLICY))

@@ -12,8 +12,10 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.browser.accessibility import find_faults
+from tests.browser.flickers import flickers
+from tests.browser.talking import expect_live
 from tests.parts.command import Chatq
-from tests.parts.roles import Roles, installed
+from tests.parts.roles import Roles, fresh, installed
 from tests.parts.valkey import Valkey
 
 Open = Callable[..., Page]
@@ -42,9 +44,9 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_roles() -> Iterator[Roles]:
-    """An API and a worker that the tests of a module share; each uses conversations, and people, of its own."""
+    """An API and a worker that the tests share; each uses conversations, and where it matters people, of its own."""
     with installed() as roles:
         roles.start_api()
         roles.start_worker()
@@ -112,6 +114,18 @@ def open_page(browser: Browser, roles: Roles, complaints: list[str]) -> Iterator
     for each in contexts:
         each.close()
     assert complaints == []
+
+
+@pytest.fixture
+def two(open_page: Open) -> Iterator[tuple[Page, Page]]:
+    """Alice's and Bob's windows on one conversation; in neither may anything flicker that is watched."""
+    room = fresh()
+    alice, bob = open_page(user="alice", conversation=room), open_page(user="bob", conversation=room)
+    expect_live(alice)
+    expect_live(bob)
+    yield alice, bob
+    for page in (alice, bob):
+        assert flickers(page) == []
 
 
 @pytest.fixture

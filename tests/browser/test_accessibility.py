@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import find_faults
 from tests.browser.conftest import Check, Open
 from tests.browser.talking import (
     SECONDS,
@@ -128,3 +129,7 @@ def test_page_works_in_forced_colours_and_at_twice_the_size(open_page: Open, che
     expect(page.get_by_role("button", name="Send", exact=True)).to_be_in_viewport()
     expect(message(page, "large and clear")).to_be_in_viewport()
     check_accessibility(page)
+    # And the checker sees what is wrong
+    page.evaluate("document.querySelector('#send').removeAttribute('aria-label')")
+    page.evaluate("document.querySelector('#send').removeAttribute('title')")
+    assert [fault.split(":")[0] for fault in find_faults(page)] == ["button-name"]

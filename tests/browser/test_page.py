@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import redis
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
@@ -14,6 +15,7 @@ from tests.browser.talking import (
     expect_tick,
     field,
     listed,
+    message,
     messages,
     say,
 )
@@ -37,7 +39,7 @@ def test_two_people_talk_to_each_other(open_page: Open) -> None:
     expect(messages(bob).nth(0).locator(".sender")).to_have_text("alice")
     expect(messages(alice).nth(0).locator(".time")).to_have_text(re.compile(r"\d\d:\d\d"))
     expect(messages(alice).nth(0).locator(".day")).to_have_text("Today")
-    assert alice.title() == f"{room} · chatq"
+    assert alice.title().endswith(f"{room} · chatq")
 
 
 def test_ticks_tell_how_far_a_message_has_come(open_page: Open) -> None:
@@ -114,6 +116,22 @@ def test_message_that_is_refused_says_why_and_can_be_tried_again(open_page: Open
     page.get_by_role("button", name="Discard").click()
     expect_texts(page, ["small"])
     complaints.clear()
+
+
+def test_message_that_failed_after_it_was_accepted_says_so(open_page: Open, roles: Roles) -> None:
+    room = fresh()
+    # Given that a message is stored under the id that the page will choose, and that Redis has forgotten of it
+    stored = roles.store(room, "this", clientMessageId="0" * 32)
+    with redis.from_url(roles.environment["REDIS_URL"]) as operator:
+        operator.delete(f"chatq:seen:{stored['id']}")
+    page = open_page(user="alice", conversation=room)
+    expect_texts(page, ["this"])
+    page.evaluate("crypto.getRandomValues = (bytes) => bytes")
+    say(page, "that")
+    expect(message(page, "that").locator(".reason")).to_contain_text("idempotency-mismatch", timeout=SECONDS)
+    expect_tick(page, "that", "Not sent")
+    page.get_by_role("button", name="Discard").click()
+    expect_texts(page, ["this"])
 
 
 def test_who_comes_without_a_name_is_asked_for_it(open_page: Open) -> None:

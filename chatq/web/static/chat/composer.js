@@ -55,7 +55,8 @@ export class Composer {
     this.#text.disabled = find("send").disabled = !enabled;
   }
 
+  /** Not where that brings up a keyboard over half of what one wants to read. */
   focus() {
-    this.#text.focus({ preventScroll: true });
+    if (matchMedia("(hover: hover)").matches) this.#text.focus({ preventScroll: true });
   }
 }

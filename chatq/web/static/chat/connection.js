@@ -1,5 +1,6 @@
 /** How the connection fares, and what else has to be told that belongs to no message. */
 
+import { ChatqError } from "/static/chatq.js";
 import { copy, find } from "./element.js";
 
 const WORDS = { connecting: "Connecting…", online: "Live", offline: "Reconnecting…" };
@@ -12,6 +13,11 @@ export function showState(state, error) {
   const shown = state === "connecting" && element.dataset.state === "offline" ? WORDS.offline : text;
   element.dataset.state = state === "connecting" ? element.dataset.state : state;
   if (element.textContent !== shown) element.textContent = shown;
+}
+
+/** Let pass what the connection's state tells as well; a fault of the page's own is none of it. @param {any} error */
+export function passOver(error) {
+  if (!(error instanceof ChatqError)) throw error;
 }
 
 /** Tell of something, until it is dismissed or told anew. @param {string} text */

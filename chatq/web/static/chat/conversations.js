@@ -2,6 +2,7 @@
 
 import * as address from "./address.js";
 import { brief, full } from "./clock.js";
+import { passOver } from "./connection.js";
 import { copy, find, paintFace } from "./element.js";
 import { withNextFrame } from "./frame.js";
 
@@ -70,7 +71,7 @@ export class Conversations {
   loadSoon() {
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;
-      this.load().catch(() => {}); // it is asked again with the next connection
+      this.load().catch(passOver); // it is asked again with the next connection
     }, SOON);
   }
 
@@ -166,7 +167,8 @@ export class Conversations {
       at("name").textContent = name;
       paintFace(face, name);
     }
-    face.classList.toggle("here", this.people.hereIn(id).length > 0);
+    const here = this.people.hereIn(id).length > 0;
+    face.classList.toggle("here", here);
     const link = item.firstElementChild;
     if (id === this.#open) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -179,7 +181,8 @@ export class Conversations {
     at("when").title = time ? full(time) : "";
     at("badge").hidden = unread === 0;
     at("badge").textContent = unread > 99 ? "99+" : String(unread);
-    at("badge").setAttribute("aria-label", `, ${unread} unread`);
+    const said = [unread ? `${unread} unread` : "", here ? "somebody is here" : ""].filter(Boolean);
+    at("spoken").textContent = said.join(", ");
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { Chatq } from "/static/chatq.js";
 import * as address from "./address.js";
-import { notify, showState } from "./connection.js";
+import { notify, passOver, showState } from "./connection.js";
 import { Conversations } from "./conversations.js";
 import { find, paintFace } from "./element.js";
 import { withNextFrame } from "./frame.js";
@@ -75,8 +75,8 @@ function start(me) {
   async function load() {
     try {
       await conversations.load();
-    } catch {
-      return; // it is asked for with each connection
+    } catch (error) {
+      return passOver(error); // it is asked for with each connection
     }
     for (const { id, seq, last, unread } of conversations.newest()) {
       if (id === talk.id) continue; // it is followed from its page on

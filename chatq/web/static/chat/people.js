@@ -36,7 +36,6 @@ export class People {
       if (state === "offline") this.#stopTyping();
       if (state === "online") this.#settle();
     });
-    find("people-list").closest("dialog").addEventListener("close", () => (this.shown = null));
   }
 
   /** Others who are there. @param {string} conversation @returns {string[]} */

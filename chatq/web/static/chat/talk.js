@@ -3,8 +3,8 @@
 import * as address from "./address.js";
 import { Changes } from "./changes.js";
 import { Composer } from "./composer.js";
+import { notify, passOver } from "./connection.js";
 import { find, paintFace } from "./element.js";
-import { notify } from "./connection.js";
 import { list } from "./people.js";
 import { Outbox } from "./outbox.js";
 import { Place } from "./place.js";
@@ -82,6 +82,7 @@ export class Talk {
         await this.#enter(id, visit);
         return this.#loading("");
       } catch (error) {
+        passOver(error);
         if (visit !== this.#visit) return;
         if (error.code === "unauthorized") return this.onRefused(error.message);
         this.#loading(`The conversation could not be loaded: ${error.message}`);
@@ -215,10 +216,10 @@ export class Talk {
     find("invite").hidden = address.withTokens && !mayAdd;
     find("invite-refusal").hidden = true;
     if (!find("people").open) find("people").showModal();
-    const { members } = await this.chat.conversation(id).catch(() => ({ members: null }));
-    if (!members || id !== this.id) return;
-    this.#members = members;
-    find("invite").hidden = address.withTokens && !this.people.showList(members, id);
+    const details = await this.chat.conversation(id).catch(passOver);
+    if (!details || id !== this.id) return;
+    this.#members = details.members;
+    find("invite").hidden = !this.people.showList(this.#members, id) && address.withTokens;
   }
 
   async #invite(event) {

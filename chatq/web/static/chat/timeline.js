@@ -1,5 +1,6 @@
 /** The messages of one conversation: a window of its history, and what happens in it. */
 
+import { passOver } from "./connection.js";
 import { MessageView } from "./message.js";
 
 /** So many messages are asked for at once. */
@@ -91,7 +92,7 @@ export class Timeline {
 
   /** Go to the newest message. */
   async toEnd() {
-    if (!this.complete) await this.load().catch(() => {});
+    if (!this.complete) await this.load().catch(passOver);
     this.place.toEnd();
   }
 
@@ -119,8 +120,8 @@ export class Timeline {
       if (found === null) return;
       this.#silently(() => this.#extend(side, found.page));
       if (this.complete) this.#change(() => found.during.forEach((event) => this.#apply(event)));
-    } catch {
-      // The connection's state says what is the matter.
+    } catch (error) {
+      passOver(error);
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
     if (visit === this.#visit) this.look();
