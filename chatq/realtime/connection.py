@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 import gevent
@@ -12,7 +13,7 @@ from gevent.socket import socket as Socket  # noqa: N812  # a class by a lower-c
 
 from chatq.realtime.frames import CloseCode, close_frame, ping_frame, pong_frame
 from chatq.realtime.outbox import Outbox
-from chatq.realtime.reader import End, Ping, Reader
+from chatq.realtime.reader import End, Ping, Pong, Reader
 
 HEARTBEAT_SECONDS = 25
 """How often a client should say something; a silent one is asked whether it lives, and dropped if it does not."""
@@ -21,6 +22,7 @@ LINGER_SECONDS = 5.0
 ANSWER_SECONDS = 2.5
 """How long the end of a connection waits for answers that its client is still owed."""
 _READ_BYTES = 32768
+_RECEIVED = b"received?"
 
 
 class Closed(Exception):
@@ -34,7 +36,7 @@ class Connection:
     ahead of what :meth:`receive` is asked for but what one read of the socket brings.
     """
 
-    __slots__ = ("_closing", "_end", "_ended", "_outbox", "_owed", "_reader", "_settled", "_socket")
+    __slots__ = ("_closing", "_end", "_ended", "_outbox", "_owed", "_reader", "_settled", "_socket", "_when_received")
 
     def __init__(self, socket: Socket, max_message_bytes: int) -> None:
         self._socket = socket
@@ -46,6 +48,7 @@ class Connection:
         self._ended = Event()
         self._owed = 0
         """Weight of what is in hand and not answered yet; see :meth:`owe`."""
+        self._when_received: Callable[[], None] | None = None
         self._settled: Event | None = None
         """Set whenever some of it is answered; there once somebody has waited for it."""
 
@@ -76,6 +79,15 @@ class Connection:
     def send(self, frame: bytes) -> None:
         """Send a frame; never waits, and has no effect once the connection is closing."""
         self._outbox.send(frame)
+
+    def when_received(self, call: Callable[[], None] | None) -> None:
+        """Have something called once the client has got all that was sent, in place of what was to be called before.
+
+        That the kernel took it says little: the client may be gone. It is called by whoever receives.
+        """
+        self._when_received = call
+        if call is not None:
+            self.send(ping_frame(_RECEIVED))
 
     def owe(self, weight: int) -> None:
         """Have work in hand that :meth:`settle` will answer; closing waits for that a while."""
@@ -150,11 +162,18 @@ class Connection:
                 messages.append(item)
             elif isinstance(item, Ping):
                 pongs.append(pong_frame(item.payload))
+            elif isinstance(item, Pong):
+                self._take_pong(item)
             else:
                 self._end = item
         if pongs:
             self.send(b"".join(pongs))
         return [] if self._closing else messages
+
+    def _take_pong(self, pong: Pong) -> None:
+        if pong.payload == _RECEIVED and self._when_received is not None:
+            call, self._when_received = self._when_received, None
+            call()
 
     def _read(self) -> bytes:
         """Wait for what the socket brings; b"" at its end.

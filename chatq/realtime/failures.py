@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import redis
+import structlog
 from sqlalchemy import Engine
 
 from chatq.domain.clock import timestamp
 from chatq.domain.events import MessageFailed, to_payload
 from chatq.domain.jobs import SendMessage
-from chatq.errors import JobRefused, RedisError
+from chatq.errors import DatabaseError, JobRefused, RedisError
 from chatq.queue import keys
 from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
@@ -18,21 +19,31 @@ from chatq.realtime.connection import Connection
 from chatq.realtime.frames import text_frame
 from chatq.store.failures import Failure, pending_failures, resolve_failures
 
+log = structlog.get_logger("chatq.realtime")
+
 
 def tell_failures(connection: Connection, engine: Engine, client: redis.Redis, user_id: str) -> None:
-    """Send a user's connection the failures that the user does not know of, and record that it was told.
+    """Send a user's connection the failures that the user does not know of, and record it once they have arrived.
 
     Raises:
-        DatabaseError: the database cannot be asked; what was told may be told again.
-        Closed: the connection has ended before everything was sent.
+        DatabaseError: the database cannot be asked.
     """
-    while failures := pending_failures(engine, user_id):
-        client_ids = find_client_ids(client, failures)
-        for failure, client_id in zip(failures, client_ids, strict=True):
-            event = MessageFailed(message_id=failure.message_id, client_message_id=client_id, reason=failure.reason)
-            connection.send(text_frame(to_payload(event).encode()))
-        connection.wait_until_below(0)
-        resolve_failures(engine, [failure.job_id for failure in failures], timestamp())
+    failures = pending_failures(engine, user_id)
+    if not failures:
+        return
+    client_ids = find_client_ids(client, failures)
+    for failure, client_id in zip(failures, client_ids, strict=True):
+        event = MessageFailed(message_id=failure.message_id, client_message_id=client_id, reason=failure.reason)
+        connection.send(text_frame(to_payload(event).encode()))
+
+    def record() -> None:
+        try:
+            resolve_failures(engine, [failure.job_id for failure in failures], timestamp())
+            tell_failures(connection, engine, client, user_id)
+        except DatabaseError as error:
+            log.info("failures that were told will be told again", reason=error.detail)
+
+    connection.when_received(record)
 
 
 def find_client_ids(client: redis.Redis, failures: Sequence[Failure]) -> list[str | None]:

@@ -38,9 +38,9 @@ def close_frame(code: int, reason: str) -> bytes:
     return _frame(_CLOSE, struct.pack("!H", code) + text)
 
 
-def ping_frame() -> bytes:
-    """Return the frame that asks the other side whether it lives."""
-    return _frame(_PING, b"")
+def ping_frame(payload: bytes = b"") -> bytes:
+    """Return the frame that asks the other side whether it lives; the answer carries ``payload`` as well."""
+    return _frame(_PING, payload)
 
 
 def pong_frame(payload: bytes) -> bytes:

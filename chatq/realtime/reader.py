@@ -29,6 +29,12 @@ class Ping(NamedTuple):
     payload: bytes
 
 
+class Pong(NamedTuple):
+    """The client answers a ping that carried ``payload``."""
+
+    payload: bytes
+
+
 class End(NamedTuple):
     """Nothing more is read: the client has closed (``violation`` false), or broke the protocol."""
 
@@ -38,7 +44,7 @@ class End(NamedTuple):
     violation: bool
 
 
-Received = str | bytes | Ping | End
+Received = str | bytes | Ping | Pong | End
 """A text message, a binary message, or something about the connection itself."""
 
 
@@ -150,7 +156,7 @@ class Reader:
             self._ended = True
             return (_end(payload),)
         if opcode == _PONG:
-            return ()
+            return (Pong(payload),)
         if opcode != _CONTINUATION:
             if first & _FIN:
                 return (payload,)

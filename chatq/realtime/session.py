@@ -205,6 +205,7 @@ class Session:
 
     def _leave_user(self) -> None:
         if self._user is not None:
+            self._connection.when_received(None)
             self._shared.hub.leave_user(self._connection, self._user)
             self._meter.leave(self._user)
 

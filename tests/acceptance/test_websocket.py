@@ -19,6 +19,7 @@ from websockets.sync.client import connect
 from chatq.domain.ids import new_id
 from chatq.domain.messages import max_document_bytes
 from chatq.errors import ExitCode
+from chatq.store.failures import have_pending_failures
 from tests.parts.client import Client, RawSocket, frame
 from tests.parts.command import Chatq
 from tests.parts.ports import free_port
@@ -456,6 +457,14 @@ def test_sender_who_was_away_learns_it_with_the_next_auth(idle_roles: Roles, eng
         connection.exec_driver_sql(
             "INSERT INTO failures (job_id, message_id, conversation_id, sender_id, reason, created_at) VALUES " + rows
         )
+    # Given somebody who is told, and gone before they have read it
+    with RawSocket(idle_roles.port) as raw:
+        raw.say("auth", userId="alice")
+        while b"messageFailed" not in (raw.read() or (0, b""))[1]:
+            pass
+        raw.say("ping")
+        while b"pong" not in (raw.read() or (0, b""))[1]:
+            pass
     with idle_roles.connect() as client:
         client.say("auth", userId="bob")
         client.expect("authenticated")
@@ -470,6 +479,7 @@ def test_sender_who_was_away_learns_it_with_the_next_auth(idle_roles: Roles, eng
             "clientMessageId": None,
             "reason": "too sad",
         }
+        until(lambda: not have_pending_failures(engine_of(idle_roles), ["alice"])["alice"])
         client.quiet()
         client.say("auth", userId="alice")
         client.expect("authenticated")

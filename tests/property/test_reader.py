@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode, ParseFailed
 
-from chatq.realtime.reader import End, Ping, Reader, Received
+from chatq.realtime.reader import End, Ping, Pong, Reader, Received
 
 LIMIT = 1 << 17
 BAD_GATEWAY = 1014
@@ -120,7 +120,9 @@ def by_wsproto(stream: bytes) -> list[Received]:
                 code = 1000 if payload[0] is CloseReason.NO_STATUS_RCVD else int(payload[0])
                 received.append(End(code, "", violation=False))
                 break
-            elif frame.opcode is not Opcode.PONG:
+            elif frame.opcode is Opcode.PONG:
+                received.append(Pong(bytes(payload)))
+            else:
                 parts.append(payload)
                 if frame.message_finished:
                     received.append(type(payload)().join(parts))
