@@ -116,8 +116,8 @@ class App(Flask):
         messages, conversations = self._messages, Conversations(services, rules)
         members = Members(services, rules, memberships)
         health, problem_pages, static = Health(services), ProblemPages(), StaticFiles()
-        documents = Documents(with_tokens=services.settings.asks_for_tokens)
-        page = Page(with_tokens=services.settings.asks_for_tokens)
+        with_tokens = services.settings.asks_for_tokens
+        documents = Documents(with_tokens=with_tokens)
         views: dict[str, Callable[..., Answer]] = {
             # The hottest route comes here only where its path is spelled in another way.
             "sendMessage": self._post_through_flask,
@@ -137,7 +137,8 @@ class App(Flask):
             "getOpenApi": documents.http,
             "getAsyncApi": documents.socket,
             "getClient": partial(static.show, "chatq.js"),
-            "showChat": page.show,
+            "showChat": Page("chat", with_tokens=with_tokens).show,
+            "showDocs": Page("docs", with_tokens=with_tokens).show,
             "showProblems": problem_pages.index,
             "showProblem": problem_pages.show,
         }

@@ -12,7 +12,7 @@ from chatq.web.explanations import EXPLANATIONS
 from chatq.web.operations import JSON, OPERATIONS, Operation, Parameter, Reply
 from chatq.web.problems import ProblemDocument
 from chatq.web.requests import USER_HEADER
-from chatq.web.schemas import Schema, components, ref, schema_of
+from chatq.web.schemas import Schema, as_sentence, components, ref, schema_of
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -95,12 +95,15 @@ def _operation(operation: Operation, *, with_tokens: bool) -> dict[str, Any]:
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
+    schema = schema_of(parameter.kind)
+    meaning = [parameter.meaning, as_sentence(schema.pop("description", ""))]
     return {
         "name": parameter.name,
         "in": parameter.place,
         "required": parameter.place == "path",
-        "description": parameter.meaning,
-        "schema": schema_of(parameter.kind),
+        "description": " ".join(filter(None, meaning)),
+        "schema": schema,
+        **({"example": parameter.example} if parameter.example else {}),
     }
 
 

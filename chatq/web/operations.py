@@ -27,6 +27,8 @@ from chatq.web.conversations import (
     MessagePage,
     NewConversation,
 )
+from chatq.web.examples import CONVERSATION_ID, MESSAGE_ID, USER_ID
+from chatq.web.explanations import EXPLANATIONS
 from chatq.web.health import Liveness, Readiness
 from chatq.web.jobs import JobDocument
 from chatq.web.members import Membership
@@ -45,6 +47,7 @@ class Parameter:
     kind: Any
     """A wire type."""
     meaning: str
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +113,21 @@ _QUEUE = (errors.RedisError, errors.DurabilityUnknown, errors.Overloaded, errors
 _CONVERSATION = (errors.UnknownConversation, *_DATABASE)
 _MESSAGE = (errors.UnknownMessage, *_CONVERSATION)
 
-_MESSAGE_ID = Parameter("path", "messageId", MessageId, "The message, as its 202 named it.")
-_CONVERSATION_ID = Parameter("path", "conversationId", ClientId, "The conversation.")
-_USER_ID = Parameter("path", "userId", ClientId, "The user.")
+_MESSAGE_ID = Parameter("path", "messageId", MessageId, "The message, as its 202 named it.", MESSAGE_ID)
+_CONVERSATION_ID = Parameter("path", "conversationId", ClientId, "The conversation.", CONVERSATION_ID)
+_USER_ID = Parameter("path", "userId", ClientId, "The user.", USER_ID)
 _JOB_ID = Parameter(
-    "path", "jobId", Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9_-]{{1,{MAX_JOB_ID}}}\Z")], "The job."
+    "path",
+    "jobId",
+    Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9_-]{{1,{MAX_JOB_ID}}}\Z")],
+    "The job.",
+    MESSAGE_ID,
 )
 _KEY = Parameter(
     "header", KEY_HEADER, ClientId,
     "An id under which this request may be repeated without a second effect. It may stand in quotation marks.",
 )  # fmt: skip
+_Code = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(EXPLANATIONS)})]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=10**18 - 1)]
 _PAGING = (
     Parameter("query", "before", _Number, "Only messages whose `seq` is lower; the newest of them."),
@@ -229,12 +237,15 @@ OPERATIONS = (
     ),
     Operation("showChat", "GET", "/", "Documents and pages", "The chat page", (Reply(200, "A page.", HTML),)),
     Operation(
+        "showDocs", "GET", "/docs", "Documents and pages", "Read and try the interface", (Reply(200, "A page.", HTML),),
+    ),
+    Operation(
         "showProblems", "GET", "/problems", "Documents and pages", "All codes of errors",
         (Reply(200, "A page.", HTML),),
     ),
     Operation(
         "showProblem", "GET", "/problems/{code}", "Documents and pages", "What a code means, and what to do",
         (Reply(200, "A page.", HTML),),
-        parameters=(Parameter("path", "code", str, "The `code` of a problem or of an `error`."),),
+        parameters=(Parameter("path", "code", _Code, "The `code` of a problem or of an `error`.", "forbidden"),),
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The chat page: markup alone; its style and its scripts are files below ``/static``."""
+"""The pages that have scripts: markup alone; their style and their scripts are files below ``/static``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ POLICY = (
 
 
 class Page:
-    """The page at ``/``."""
+    """A file in ``pages``, with what lies in the folder of ``static`` that has its name."""
 
-    def __init__(self, *, with_tokens: bool) -> None:
+    def __init__(self, name: str, *, with_tokens: bool) -> None:
         """Read the page; it is told whether callers need tokens."""
         files = resources.files("chatq.web")
-        document = (files / "pages" / "chat.html").read_text("utf-8")
+        document = (files / "pages" / f"{name}.html").read_text("utf-8")
         # All at once: a browser that learns of a module by the one that imports it asks for one after the other.
-        modules = sorted(file.name for file in (files / "static" / "chat").iterdir() if file.name.endswith(".js"))
-        links = [f'<link rel="modulepreload" href="/static/chat/{name}">\n' for name in modules]
+        modules = sorted(file.name for file in (files / "static" / name).iterdir() if file.name.endswith(".js"))
+        links = [f'<link rel="modulepreload" href="/static/{name}/{module}">\n' for module in modules]
         document = document.replace("</head>", f"{''.join(links)}</head>")
         if with_tokens:
             document = document.replace('<html lang="en">', '<html lang="en" data-auth="token">')

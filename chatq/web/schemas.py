@@ -66,7 +66,7 @@ def _described(schema: Schema, kind: type) -> Schema:
         if field.pop("x-internal", False):
             continue
         constraint = field.pop("description", "")
-        meaning = [notes.get(names.get(name, name), ""), constraint and f"{constraint[0].upper()}{constraint[1:]}."]
+        meaning = [notes.get(names.get(name, name), ""), as_sentence(constraint)]
         if any(meaning):
             field = {"description": " ".join(filter(None, meaning)), **field}
         properties[name] = field
@@ -74,6 +74,11 @@ def _described(schema: Schema, kind: type) -> Schema:
     if "description" in schema:
         described["description"] = _text(schema["description"])
     return described
+
+
+def as_sentence(text: str) -> str:
+    """Return what a type says of its values as a sentence."""
+    return text and text[0].upper() + text[1:] + ("." if text[-1].isalnum() else "")
 
 
 def _encoded_names(kind: type) -> dict[str, str]:

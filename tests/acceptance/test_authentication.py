@@ -137,7 +137,16 @@ def test_no_spelling_of_a_path_gets_round_it(guarded: Roles, path: str) -> None:
 
 
 def test_what_is_public_needs_none(guarded: Roles) -> None:
-    for path in ("/", "/healthz", "/readyz", "/problems", "/problems/unauthorized", "/openapi.json", "/asyncapi.json"):
+    for path in (
+        "/",
+        "/healthz",
+        "/readyz",
+        "/problems",
+        "/problems/unauthorized",
+        "/docs",
+        "/openapi.json",
+        "/asyncapi.json",
+    ):
         assert guarded.http.get(path).status_code == 200
 
 

@@ -137,8 +137,11 @@ def wait_until(person: Person, message: str, state: str) -> None:
 # --- the actions, each under its name in the table ---------------------------------------------------
 
 
+PUBLIC = ("/", "/healthz", "/readyz", "/problems", "/problems/forbidden", "/docs", "/openapi.json", "/asyncapi.json")
+
+
 def see_public(world: World) -> int:
-    statuses = {world.request("GET", path) for path in ("/", "/healthz", "/readyz", "/problems/forbidden")}
+    statuses = {world.request("GET", path) for path in PUBLIC}
     assert len(statuses) == 1
     return statuses.pop()
 
@@ -188,7 +191,7 @@ def send_over_socket_as_another(world: World) -> int:
 
 
 ACTIONS: dict[str, Callable[[World], int]] = {
-    "the pages, `/healthz`, `/readyz`": see_public,
+    "the pages, `/openapi.json`, `/asyncapi.json`, `/healthz`, `/readyz`": see_public,
     "`POST /api/conversations`": lambda w: w.request("POST", "/api/conversations", {}),
     "`GET /api/conversations`: one's own": lambda w: w.request("GET", "/api/conversations"),
     "`GET /api/conversations/{id}`": lambda w: w.request("GET", f"/api/conversations/{w.conversation}"),

@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket, sync_playwright
 
 from tests.browser.accessibility import find_faults
 from tests.browser.flickers import flickers
 from tests.browser.talking import expect_live
 from tests.parts.command import Chatq
 from tests.parts.roles import Roles, fresh, installed
+from tests.parts.told import CLIENT, SERVER, check_frame
 from tests.parts.valkey import Valkey
 
 Open = Callable[..., Page]
@@ -88,6 +89,16 @@ def open_page(browser: Browser, roles: Roles, complaints: list[str]) -> Iterator
         if message.type in {"error", "warning"}:
             complaints.append(f"{message.text} ({message.location.get('url')})")
 
+    def listen(websocket: WebSocket) -> None:
+        websocket.on("framereceived", lambda message: hold(message, SERVER))
+        websocket.on("framesent", lambda message: hold(message, CLIENT))
+
+    def hold(message: str | bytes, side: str) -> None:
+        try:
+            check_frame(message, side)
+        except AssertionError as error:
+            complaints.append(str(error))
+
     def open_page(
         width: int = 1000,
         height: int = 700,
@@ -105,6 +116,7 @@ def open_page(browser: Browser, roles: Roles, complaints: list[str]) -> Iterator
         page = opened.new_page()
         page.on("console", hear)
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("websocket", listen)
         if now is not None:
             page.clock.set_fixed_time(now)
         page.goto(f"{roles.url}{path}?{urlencode(query)}")

@@ -15,6 +15,8 @@ from typing import Any
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from tests.parts.told import check_frame
+
 PAUSE = 0.1
 
 
@@ -69,7 +71,9 @@ class Watcher:
                 websocket.socket.shutdown(SHUT_RDWR)
                 return
             with suppress(TimeoutError):
-                self._take(websocket, json.loads(websocket.recv(0.2)))
+                message = websocket.recv(0.2)
+                check_frame(message)
+                self._take(websocket, json.loads(message))
 
     def _join(self, websocket: ClientConnection, conversation: str) -> None:
         since = self._asked[conversation] = len(self.seen[conversation])

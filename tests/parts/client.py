@@ -13,6 +13,11 @@ from typing import Any, Self
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.parts.told import check_frame
+
+TEXT = 1
+"""Opcode of a frame with JSON in it."""
+
 
 class Client:
     """Says and hears JSON frames while its ``with`` lasts."""
@@ -42,6 +47,7 @@ class Client:
         while True:
             message = self.connection.recv(timeout=timeout)
             assert isinstance(message, str)
+            check_frame(message)
             frame: dict[str, Any] = json.loads(message)
             if self.attentive or frame["type"] not in {"presence", "typing"}:
                 return frame
@@ -70,7 +76,7 @@ class Client:
         """Wait for the end of the connection, whatever comes before it, and return its code."""
         try:
             while True:
-                self.connection.recv(timeout=timeout)
+                check_frame(self.connection.recv(timeout=timeout))
         except ConnectionClosed:
             code = self.connection.protocol.close_code
             assert code is not None
@@ -125,7 +131,12 @@ class RawSocket:
         if size > 125:
             size = int.from_bytes(self._exactly(2 if size == 126 else 8) or b"")
         payload = self._exactly(size)
-        return None if payload is None else (head[0] & 0x0F, payload)
+        if payload is None:
+            return None
+        opcode = head[0] & 0x0F
+        if opcode == TEXT:
+            check_frame(payload)
+        return opcode, payload
 
     def _read_head(self) -> None:
         self._bytes = b""

@@ -18,6 +18,7 @@ from chatq.store.engine import create_engine
 from tests.parts.client import Client
 from tests.parts.command import ROOT, Chatq, Running
 from tests.parts.ports import free_port
+from tests.parts.told import check_answer
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 
@@ -30,7 +31,7 @@ class Roles:
         self.environment = {"REDIS_URL": redis_url, "DATABASE_URL": database_url}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url, timeout=20)
+        self.http = httpx.Client(base_url=self.url, timeout=20, event_hooks={"response": [check_answer]})
         engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
         schema.upgrade(engine)
         engine.dispose()

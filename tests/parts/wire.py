@@ -8,6 +8,9 @@ from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import IO
 
+from tests.parts.told import check_frame
+
+_TEXT = 0x81
 _SLOW, _QUICK = b'"heartbeatSeconds":25', b'"heartbeatSeconds":1 '
 
 
@@ -124,6 +127,8 @@ class _Passing:
     def _frames(self, stream: IO[bytes]) -> None:
         while (frame := _read_frame(stream)) is not None:
             head, payload = frame
+            if head[0] == _TEXT:
+                check_frame(payload)
             if not self.silent.is_set() and self._wire.keep(payload):
                 self.client.sendall(head + payload.replace(_SLOW, _QUICK))
 

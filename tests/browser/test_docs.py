@@ -1,0 +1,123 @@
+"""The page to read and try the interface, and those that explain the codes of errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Check, Open
+from tests.parts.people import SECRET, Person
+from tests.parts.roles import Roles, fresh
+
+SECONDS = 10_000
+LOOKS = pytest.mark.parametrize(
+    ("width", "dark"), [(1300, False), (360, True)], ids=["wide and light", "narrow and dark"]
+)
+
+
+def open_docs(open_page: Open, **how: object) -> Page:
+    page: Page = open_page(path="/docs", **how)
+    expect(page.locator("article#getJob")).to_be_visible(timeout=SECONDS)
+    return page
+
+
+def test_a_request_is_tried(open_page: Open, roles: Roles) -> None:
+    page, room = open_docs(open_page), fresh()
+    page.get_by_label("Your user id").fill("alice")
+    page.get_by_role("button", name="Use it").click()
+    operation = page.locator("article#sendMessage")
+    operation.get_by_text("Try it").click()
+    message = {"conversationId": room, "messageData": {"content": "it's tried"}}
+    operation.get_by_label("Body").fill(json.dumps(message))
+    # The command says the same, fit for a shell.
+    command = operation.get_by_label("curl command of sendMessage")
+    expect(command).to_contain_text("-H 'X-Chatq-User: alice'")
+    expect(command).to_contain_text("it'\\''s tried")
+
+    operation.get_by_role("button", name="Send POST request").click()
+
+    expect(operation.get_by_role("status")).to_contain_text("202", timeout=SECONDS)
+    sent = json.loads(operation.get_by_label("Body of the answer").inner_text())
+    # And the next thing to ask is after that message.
+    after = page.locator("article#getMessage")
+    after.get_by_text("Try it").click()
+    expect(after.get_by_label("messageId")).to_have_value(sent["messageId"])
+    after.get_by_role("button", name="Send GET request").click()
+    expect(after.get_by_role("status")).to_contain_text("200", timeout=SECONDS)
+
+
+def test_a_refusal_leads_to_its_explanation(open_page: Open, complaints: list[str]) -> None:
+    page = open_docs(open_page)
+    operation = page.locator("article#getMessage")
+    operation.get_by_text("Try it").click()
+
+    operation.get_by_role("button", name="Send GET request").click()
+
+    link = operation.get_by_role("status").get_by_role("link")
+    expect(link).to_have_attribute("href", "/problems/unknown-message", timeout=SECONDS)
+    link.click()
+    expect(page.get_by_role("heading", name="Unknown message")).to_be_visible()
+    complaints.clear()  # the browser speaks of each 404
+
+
+def test_a_frame_is_tried(open_page: Open) -> None:
+    page = open_docs(open_page)
+    console = page.locator("form.console")
+    console.get_by_role("button", name="Connect").click()
+    expect(console.get_by_role("log")).to_contain_text('"type":"hello"', timeout=SECONDS)
+
+    for kind, answer in (("auth", "authenticated"), ("join", "joined"), ("ping", "pong")):
+        console.get_by_label("Type of frame").select_option(kind)
+        console.get_by_role("button", name="Send frame").click()
+        expect(console.get_by_role("log")).to_contain_text(f'"type":"{answer}"', timeout=SECONDS)
+
+    console.get_by_role("button", name="Disconnect").click()
+    expect(console.get_by_role("log")).to_contain_text("closed with", timeout=SECONDS)
+
+
+@LOOKS
+def test_everybody_can_read_it(open_page: Open, check_accessibility: Check, width: int, dark: bool) -> None:
+    page = open_docs(open_page, width=width, dark=dark)
+    for each in page.locator("summary").all():
+        if each.is_visible() and each.inner_text() != "Contents":
+            each.click()
+    check_accessibility(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@LOOKS
+@pytest.mark.parametrize("path", ["/problems", "/problems/rate-limited"])
+def test_everybody_can_read_of_problems(
+    open_page: Open, check_accessibility: Check, path: str, width: int, dark: bool
+) -> None:
+    page = open_page(width, path=path, dark=dark)
+    check_accessibility(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.fixture
+def guarded(shared_roles: Roles) -> Iterator[Roles]:
+    """An API that asks for tokens."""
+    guarded = Roles(shared_roles.chatq, shared_roles.environment["REDIS_URL"], shared_roles.environment["DATABASE_URL"])
+    running = guarded.start_api(env={"CHATQ_JWT_SECRET": SECRET})
+    yield guarded
+    running.terminate()
+    guarded.http.close()
+
+
+def test_it_is_tried_with_a_token(open_page: Open, guarded: Roles) -> None:
+    page = open_docs(open_page)
+    page.goto(f"{guarded.url}/docs")
+    page.get_by_label("Your token").fill(Person(guarded, "alice").proof["token"])
+    page.get_by_role("button", name="Use it").click()
+    operation = page.locator("article#listConversations")
+    operation.get_by_text("Try it").click()
+    # A token is not shown.
+    expect(operation.get_by_label("curl command")).to_contain_text("Bearer $TOKEN")
+
+    operation.get_by_role("button", name="Send GET request").click()
+
+    expect(operation.get_by_role("status")).to_contain_text("200", timeout=SECONDS)
