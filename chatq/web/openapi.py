@@ -9,7 +9,8 @@ from typing import Any
 from chatq.errors import ChatqError
 from chatq.web.examples import add_examples
 from chatq.web.explanations import EXPLANATIONS
-from chatq.web.operations import JSON, OPERATIONS, Operation, Parameter, Reply
+from chatq.web.operation import JSON, Operation, Parameter, Reply
+from chatq.web.operations import OPERATIONS
 from chatq.web.problems import ProblemDocument
 from chatq.web.requests import USER_HEADER
 from chatq.web.schemas import Schema, as_sentence, components, ref, schema_of

@@ -1,13 +1,8 @@
-"""What can be asked over HTTP: of each request its address, what it carries, and what may come back.
-
-One table, from which both the routes and ``/openapi.json`` are made.
-"""
+"""All that can be asked over HTTP: one table, from which both the routes and ``/openapi.json`` are made."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -15,7 +10,6 @@ from chatq import errors
 from chatq.domain.ids import MAX_JOB_ID
 from chatq.domain.jobs import SendMessage
 from chatq.domain.wire import ClientId, MessageId
-from chatq.errors import ChatqError
 from chatq.web.accepted import AcceptedDocument
 from chatq.web.batch import BatchDocument, MessageBatch
 from chatq.web.conversations import (
@@ -33,79 +27,8 @@ from chatq.web.health import Liveness, Readiness
 from chatq.web.jobs import JobDocument
 from chatq.web.members import Membership
 from chatq.web.messages import MessageStanding, NewContent, NewStatus
+from chatq.web.operation import HTML, JSON, SCRIPT, Operation, Parameter, Reply
 from chatq.web.requests import KEY_HEADER
-
-HTML, JSON, SCRIPT = "text/html", "application/json", "text/javascript"
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """Something that the address or the head of a request says."""
-
-    place: Literal["path", "query", "header"]
-    name: str
-    kind: Any
-    """A wire type."""
-    meaning: str
-    example: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A good end."""
-
-    status: int
-    meaning: str
-    body: type | str | None = None
-    """A wire type; or the media type of what is none; or nothing."""
-    headers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A request, and all that may come back."""
-
-    name: str
-    method: str
-    path: str
-    topic: str
-    summary: str
-    replies: tuple[Reply, ...]
-    errors: tuple[type[ChatqError], ...] = ()
-    """Those of its own; others follow from what it has."""
-    parameters: tuple[Parameter, ...] = ()
-    body: tuple[type, ...] = ()
-    """Wire types, of which the request carries one."""
-    body_required: bool = True
-    about: str = ""
-    """More than fits into the summary, in Markdown."""
-
-    @property
-    def rule(self) -> str:
-        """The path as Flask writes it: ``{messageId}`` is ``<message_id>``."""
-        return re.sub(r"([A-Z])", r"_\1", self.path.replace("{", "<").replace("}", ">")).lower()
-
-    @property
-    def needs_caller(self) -> bool:
-        """Whether it has to be known who asks."""
-        return self.path.startswith("/api/")
-
-    @property
-    def problems(self) -> set[type[ChatqError]]:
-        """All errors that may come back."""
-        found: set[type[ChatqError]] = {errors.OriginRefused, errors.ChatqError, *self.errors}
-        if self.needs_caller:
-            found |= {errors.InvalidFields, errors.NotAuthenticated, errors.Forbidden, errors.NotReady}
-        if self.body:
-            found |= {
-                errors.RequestRefused, errors.MalformedJson, errors.RequestTimeout, errors.TooLarge,
-                errors.UnsupportedMediaType,
-            }  # fmt: skip
-        if "{" in self.path:
-            # With a slash in what stands for a name, it is another address.
-            found |= {errors.NotFound}
-        return found
-
 
 _REDIS = (errors.RedisError,)
 _DATABASE = (errors.DatabaseError,)

@@ -48,3 +48,16 @@ def test_chat_page(open_page: Open, roles: Roles, picture_directory: Path, name:
         expect(field(page)).to_be_focused()
         taken = pictures.take(page, picture_directory / f"{name}.png")
     assert pictures.size(taken) == pictures.size(COMMITTED / f"{name}.png") == (2 * width, 2 * height)
+
+
+def test_docs_page(open_page: Open, roles: Roles, picture_directory: Path) -> None:
+    page = open_page(1200, 800, path="/docs", context=pictures.SHARP, now=pictures.NOW)
+    operation = page.locator("article#getMessage")
+    operation.get_by_text("Try it").click(timeout=SECONDS)
+    message = roles.page("launch")["messages"][-1]
+    operation.get_by_label("messageId").fill(message["id"])
+    operation.get_by_role("button", name="Send GET request").click()
+    expect(operation.get_by_role("status")).to_contain_text("200", timeout=SECONDS)
+    operation.evaluate("(article) => article.scrollIntoView()")
+    taken = pictures.take(page, picture_directory / "docs.png")
+    assert pictures.size(taken) == pictures.size(COMMITTED / "docs.png") == (2400, 1600)

@@ -17,7 +17,8 @@ export function makeConsole(address, examples) {
     ...examples.map(({ name }) => element("option", {}, name)),
   );
   const text = element("textarea", { id: "frame", rows: "8", spellcheck: "false" });
-  const connect = element("button", { type: "button", class: "first", onclick: () => (socket ? socket.close() : open()) }, "Connect");
+  const press = () => (socket ? socket.close() : open());
+  const connect = element("button", { type: "button", class: "first", onclick: press }, "Connect");
   const send = element("button", { disabled: true }, "Send frame");
 
   const fill = () => {

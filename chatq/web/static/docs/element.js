@@ -37,7 +37,7 @@ export function paragraphs(text = "") {
   return text.split(/\n\n+/).filter(Boolean).map((part) => element("p", {}, ...inline(part.replaceAll("\n", " "))));
 }
 
-/** JSON as one reads it, in a block that one can move through without a mouse. @param {any} value @param {string} label */
+/** JSON as one reads it, in a block that can be moved without a mouse. @param {any} value @param {string} label */
 export function json(value, label) {
   return block(JSON.stringify(value, null, 2), label);
 }

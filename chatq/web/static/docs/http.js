@@ -4,10 +4,14 @@ import { element, inline, paragraphs } from "./element.js";
 import { fields, row } from "./schema.js";
 import { trying } from "./trying.js";
 
-/** All operations, by topic. @param {any} document @returns {[string, { method: string, path: string, operation: any }[]][]} */
+/** @typedef {{ method: string, path: string, operation: any }} Found */
+
+/** All operations, by topic. @param {any} document @returns {[string, Found[]][]} */
 export function topics(document) {
   const all = Object.entries(document.paths).flatMap(([path, operations]) =>
-    Object.entries(/** @type {any} */ (operations)).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
+    Object.entries(/** @type {Record<string, any>} */ (operations)).map(([method, operation]) => {
+      return { method: method.toUpperCase(), path, operation };
+    }),
   );
   return document.tags.map(({ name }) => [name, all.filter(({ operation }) => operation.tags.includes(name))]);
 }
@@ -25,7 +29,7 @@ export function showHttp(document) {
   return [element("h2", { id: "http-title" }, "HTTP"), ...paragraphs(document.info.description), ...sections];
 }
 
-/** @param {{ method: string, path: string, operation: any }} found @param {Record<string, any>} types */
+/** @param {Found} found @param {Record<string, any>} types */
 function showOperation({ method, path, operation }, types) {
   const body = operation.requestBody?.content["application/json"].schema;
   return element(
@@ -85,12 +89,12 @@ function showAnswers(operation, types) {
 /** @param {string} status @param {any} reply @param {Record<string, any>} types */
 function showGood(status, reply, types) {
   const schema = reply.content?.["application/json"]?.schema;
-  const names = Object.keys(reply.headers ?? {});
+  const names = Object.keys(reply.headers ?? {}).map((name) => `\`${name}\``).join(", ");
   return element(
     "div",
     { class: "reply" },
     element("p", {}, element("strong", { class: "good" }, status), " ", ...inline(reply.description)),
-    names.length ? element("p", { class: "quiet" }, "Headers: ", ...inline(names.map((name) => `\`${name}\``).join(", "))) : null,
+    names ? element("p", { class: "quiet" }, ...inline(`Headers: ${names}`)) : null,
     schema?.$ref ? element("details", {}, element("summary", {}, "Its fields"), fields(schema, types)) : null,
   );
 }

@@ -45,7 +45,8 @@ export function askWho(tokens) {
     tell();
   });
   const tell = () => {
-    state.textContent = who() ? `Used: ${tokens ? "your token" : who()}.` : tokens ? "No token yet." : "Nobody: that is the user dev.";
+    const nobody = tokens ? "No token yet." : "Nobody: that is the user dev.";
+    state.textContent = who() ? `Used: ${tokens ? "your token" : who()}.` : nobody;
     for (const listener of listeners) listener();
   };
   tell();

@@ -14,7 +14,9 @@ export function frames(document, side) {
 export function showSocket(document) {
   const types = document.components.schemas;
   const channel = document.channels.socket;
-  const examples = frames(document, "client").map(([, { name, payload }]) => ({ name, example: exampleOf(payload, types) }));
+  const examples = frames(document, "client").map(([, { name, payload }]) => {
+    return { name, example: exampleOf(payload, types) };
+  });
   return [
     element("h2", { id: "socket-title" }, "Websocket ", element("code", {}, channel.address)),
     ...paragraphs(document.info.description),
@@ -57,7 +59,7 @@ function showFrame(document, key, message) {
     ),
     ...paragraphs(message.summary),
     fields(message.payload, types, { deep: key.startsWith("client.") }),
-    links.length ? element("p", {}, answers.length > 1 ? "Answered by " : "Answered, if it is refused, by ", ...links, ".") : null,
+    links.length ? element("p", {}, answers.length > 1 ? "Answered by " : "Refused by ", ...links, ".") : null,
     json(exampleOf(message.payload, types), `Example of ${message.name}`),
   );
 }

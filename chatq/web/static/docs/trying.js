@@ -77,7 +77,9 @@ function requestOf(method, path, parameters, body) {
   return { method, url, headers: all, body };
 }
 
-/** @param {{ method: string, url: string, headers: Record<string, string>, body?: string }} request */
+/** @typedef {{ method: string, url: string, headers: Record<string, string>, body?: string }} Request */
+
+/** @param {Request} request */
 function asCurl({ method, url, headers: all, body }) {
   const lines = [`curl -i ${method === "GET" ? "" : `-X ${method} `}${quoted(url)}`];
   for (const [name, value] of Object.entries(all)) {
@@ -92,7 +94,7 @@ function quoted(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** @param {{ method: string, url: string, headers: Record<string, string>, body?: string }} request @param {any} operation */
+/** @param {Request} request @param {any} operation */
 async function send({ url, ...request }, operation) {
   let answer;
   let text;
@@ -109,13 +111,18 @@ async function send({ url, ...request }, operation) {
     element("p", {}, element("strong", { class: answer.ok ? "good" : "bad" }, `${answer.status} ${answer.statusText}`)),
     code ? element("p", {}, "See ", element("a", { href: `/problems/${code}` }, `what ${code} means`), ".") : null,
     block([...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n"), "Headers of the answer"),
-    text ? block(document ? JSON.stringify(document, null, 2) : text, `Body of the answer to ${operation.operationId}`) : null,
+    text ? block(readable(document, text), `Body of the answer to ${operation.operationId}`) : null,
   ].filter((part) => part !== null);
 }
 
 /** @param {Response} answer @param {string} text */
 function parsed(answer, text) {
   return answer.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : undefined;
+}
+
+/** @param {any} document @param {string} text */
+function readable(document, text) {
+  return document ? JSON.stringify(document, null, 2) : text;
 }
 
 /** Put the ids of a message that was just sent where they can be asked after. @param {any} document */
