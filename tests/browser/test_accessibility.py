@@ -125,8 +125,12 @@ def test_page_works_in_forced_colours_and_at_twice_the_size(open_page: Open, che
     page.evaluate("document.documentElement.style.fontSize = '200%'")
     say(page, "large and clear")
     expect_tick(page, "large and clear", "Sent")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    expect(page.get_by_role("button", name="Send", exact=True)).to_be_in_viewport()
+    for width in (320, 640):
+        page.set_viewport_size({"width": width, "height": 400})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        expect(page.get_by_role("button", name="Send", exact=True)).to_be_in_viewport(ratio=1)
+        expect(page.get_by_role("button", name="Back to all conversations")).to_be_in_viewport(ratio=1)
+        expect(page.get_by_role("status")).to_be_in_viewport(ratio=1)
     expect(message(page, "large and clear")).to_be_in_viewport()
     check_accessibility(page)
     # And the checker sees what is wrong

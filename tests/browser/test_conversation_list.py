@@ -7,6 +7,13 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Open
 from tests.browser.talking import SECONDS, expect_live, expect_texts, field, listed, say, somebody, texts
 from tests.parts.roles import Roles, fresh
+from tests.parts.waiting import until
+
+
+def unread(roles: Roles, user: str) -> dict[str, int]:
+    """Return how much a user has not read, by conversation, as the server has it."""
+    listed = roles.http.get("/api/conversations", headers={"X-Chatq-User": user}).json()["conversations"]
+    return {each["id"]: each["unreadCount"] for each in listed}
 
 
 def test_list_tells_what_happens_elsewhere(open_page: Open, roles: Roles) -> None:
@@ -101,3 +108,9 @@ def test_first_unread_message_is_where_one_begins(open_page: Open, roles: Roles)
     page.get_by_role("button", name="↓").click()
     expect(listed(page, room).locator(".badge")).to_be_hidden(timeout=SECONDS)
     assert texts(page)[-1] == "new 29"
+    # So it is for one who comes straight to it
+    until(lambda: unread(roles, bob)[room] == 0)
+    page.close()
+    roles.store(room, "newest")
+    page = open_page(user=bob, conversation=room)
+    expect(page.locator(".message", has=page.locator(".fresh:visible")).locator(".text")).to_have_text("newest")

@@ -16,6 +16,7 @@ export class Receipts {
   /** @param {any} chat @param {string} me */
   constructor(chat, me) {
     Object.assign(this, { chat, me });
+    globalThis.addEventListener("pagehide", () => this.#tell());
   }
 
   /** @param {string} conversation */
@@ -52,6 +53,7 @@ export class Receipts {
   }
 
   #tell() {
+    clearTimeout(this.#timer);
     this.#timer = 0;
     for (const { delivered, read } of this.#due.values()) {
       if (delivered && !(read && read.seq >= delivered.seq)) this.chat.status(delivered.id, "delivered");

@@ -155,8 +155,7 @@ export class Talk {
     this.#members = details.members;
     const member = details.members.find(({ userId }) => userId === this.me);
     if (member) this.receipts.know(id, member);
-    const unread = this.conversations.get(id)?.unread ?? 0;
-    if (!this.#entered && unread && member) this.#markFresh(member.readSeq);
+    if (!this.#entered && member) this.#markFresh(member.readSeq);
     this.#entered = true;
     this.composer.begin(id, this.name);
     this.showHead();
