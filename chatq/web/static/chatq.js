@@ -358,6 +358,7 @@ export class Chatq {
 
   /** Give up the largest of the messages that may have been on their way; return whether there is one. */
   #refuseLargest(detail) {
+    /** @param {Queue} queue */
     const size = ({ messages }) => (messages.length ? JSON.stringify(messages[0].data).length : 0);
     const [queue] = [...this.#queues.values()].sort((one, other) => size(other) - size(one));
     if (!queue) return false;
