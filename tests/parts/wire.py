@@ -8,7 +8,8 @@ from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import IO
 
-from tests.parts.told import check_frame
+from chatq.realtime.reader import Reader
+from tests.parts.told import CLIENT, check_frame
 
 _TEXT = 0x81
 _SLOW, _QUICK = b'"heartbeatSeconds":25', b'"heartbeatSeconds":1 '
@@ -95,8 +96,10 @@ class _Passing:
         self._wire = wire
 
     def requests(self) -> None:
+        said = _Said()
         with suppress(OSError):
             while data := self.client.recv(1 << 16):
+                said.take(data)
                 if not self.silent.is_set():
                     self.server.sendall(data)
         _shut(self.server)
@@ -131,6 +134,25 @@ class _Passing:
                 check_frame(payload)
             if not self.silent.is_set() and self._wire.keep(payload):
                 self.client.sendall(head + payload.replace(_SLOW, _QUICK))
+
+
+class _Said:
+    """Checks the frames of a client, which knows the rules."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._reader: Reader | None = None
+
+    def take(self, data: bytes) -> None:
+        if self._reader is None:
+            self._head += data
+            head, end, data = self._head.partition(b"\r\n\r\n")
+            if not end or b"upgrade: websocket" not in head.lower():
+                return
+            self._reader = Reader(1 << 24)
+        for message in self._reader.receive(data):
+            if isinstance(message, str):
+                check_frame(message, CLIENT)
 
 
 def _read_frame(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
