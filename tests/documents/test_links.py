@@ -35,6 +35,12 @@ def test_every_page_is_in_the_list_of_the_readme() -> None:
     assert listed == {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
 
 
+def test_every_picture_is_shown() -> None:
+    pictures = set((ROOT / "docs" / "pictures").iterdir())
+    assert pictures
+    assert pictures <= {(path.parent / link).resolve() for path in PAGES for link in links(path)}
+
+
 def test_every_test_that_is_named_exists() -> None:
     path = ROOT / "docs" / "guarantees.md"
     named = re.findall(r"\[`(test_\w+)`\]\(\.\./([\w/]+\.py)\)", prose(path))
