@@ -149,7 +149,9 @@ export class Talk {
   }
 
   async #enter(id, visit) {
-    const [details, seq] = await Promise.all([this.#details(id), this.#page(id)]);
+    await this.#create(id);
+    if (visit !== this.#visit) return;
+    const [details, seq] = await Promise.all([this.chat.conversation(id), this.timeline.load()]);
     if (visit !== this.#visit || seq === undefined) return;
     this.#title = details.title;
     this.#members = details.members;
@@ -164,17 +166,12 @@ export class Talk {
   }
 
   /** Where callers are known, a conversation is there only once somebody has made it. */
-  #details(id) {
-    return this.chat.conversation(id).catch((error) => {
-      if (error.code !== "unknown-conversation" || !address.withTokens) throw error;
-      return this.chat.createConversation({ id });
-    });
-  }
-
-  #page(id) {
-    return this.timeline.load().catch((error) => {
-      if (error.code !== "unknown-conversation" || !address.withTokens) throw error;
-      return this.chat.createConversation({ id }).then(() => this.timeline.load());
+  async #create(id) {
+    if (!address.withTokens || this.conversations.get(id)?.at) return;
+    await this.conversations.load();
+    if (this.conversations.get(id)?.at) return;
+    await this.chat.createConversation({ id }).catch((error) => {
+      if (error.code !== "conversation-exists") throw error;
     });
   }
 
