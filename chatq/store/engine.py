@@ -38,7 +38,8 @@ _REFUSALS = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientP
 def create_engine(database_url: str, *, full_sync: bool = True, pool_size: int = 5) -> Engine:
     """Return an engine for ``sqlite:///…`` or ``postgresql+psycopg://…``; nothing connects yet.
 
-    ``full_sync`` makes a SQLite commit survive a power cut, not only a crash of the process. What the URL of a
+    ``full_sync`` makes a SQLite commit survive a power cut, not only a crash of the process. Errors do not quote what
+    was to be stored: they go to logs, and people's messages do not belong there. What the URL of a
     Postgres says of its connections holds, but for the limits and formats of a session that chatq relies on.
     """
     if database_url.startswith("sqlite"):
@@ -47,6 +48,7 @@ def create_engine(database_url: str, *, full_sync: bool = True, pool_size: int =
             connect_args={"timeout": STATEMENT_TIMEOUT_MS / 1000, "check_same_thread": False},
             pool_size=pool_size,
             max_overflow=10,
+            hide_parameters=True,
         )
         _prepare_sqlite(engine, full_sync=full_sync)
         return engine
@@ -59,6 +61,7 @@ def create_engine(database_url: str, *, full_sync: bool = True, pool_size: int =
         pool_size=pool_size,
         max_overflow=20,
         pool_use_lifo=True,
+        hide_parameters=True,
     )
 
 

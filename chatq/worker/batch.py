@@ -18,6 +18,7 @@ from chatq.queue.claims import Claim, Ended, Finish, Held
 from chatq.queue.codec import message_id_of
 from chatq.queue.retry import MAX_ATTEMPTS, backoff
 from chatq.store.batch import FindWaiting, apply_batch, apply_suspect, refusal_row
+from chatq.store.engine import first_line
 from chatq.store.work import EXPIRED, Outcome, Row, Work
 
 FAILURE_SECONDS = 365 * 24 * 3600
@@ -114,7 +115,7 @@ class Batch:
             self._finish.ended.append(_failed(work.job_id, _trace(outcome), _remembered(work)))
             self._tell_sender(work, outcome.failure)
         elif outcome.error is not None:
-            reason = str(outcome.error)
+            reason = first_line(outcome.error)
             log.warning("job failed; it is tried again", job_id=work.job_id, attempt=attempt, reason=reason)
             due = time.time() + backoff(attempt)
             self._finish.ended.append(Ended(work.job_id, "retry", _trace(outcome), due, attempts=attempt))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -281,7 +282,9 @@ def test_a_failed_message_that_is_requeued_has_all_its_attempts_again(
     installation.send("even")
     # When all its attempts are used up, and none was waited for
     for _ in range(4):
-        installation.work_off()
+        logged = installation.work_off()
+        # Each time the log says why, and not what people have written
+        assert re.findall(r'"reason": "(.*?)"', logged) == ["no oddities"]
         assert scheduled.get_job_ids() == [job_id]
         installation.redis.zadd(scheduled.key, {job_id: 0})
     installation.work_off()

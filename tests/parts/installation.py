@@ -78,10 +78,11 @@ class Installation:
         worker.wait_for("handlers started")
         return worker
 
-    def work_off(self) -> None:
-        """Do all message jobs that are ready."""
+    def work_off(self) -> str:
+        """Do all message jobs that are ready, and return what the worker logged."""
         result = self("worker", "--only", "messages", "--burst")
         assert result.code == 0, result.stderr
+        return result.stderr
 
     # --- jobs ------------------------------------------------------------------------------------
 
