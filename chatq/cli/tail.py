@@ -43,7 +43,7 @@ def tail(
         ),
     ] = None,
     since: Annotated[
-        int | None, typer.Option(min=0, metavar="SEQ", help="Show every event after this number instead.")
+        int | None, typer.Option(min=0, max=1 << 53, metavar="SEQ", help="Show every event after this number instead.")
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one event a line, as the frame that websockets get.")

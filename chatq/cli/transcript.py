@@ -136,7 +136,12 @@ class Transcript:
 
 
 def _local(time: str) -> datetime:
-    return moment(time).astimezone()
+    found = moment(time)
+    try:
+        return found.astimezone()
+    except (OverflowError, ValueError):
+        # At an end of the calendar, where it is another year here that has no number.
+        return found
 
 
 def _name(name: str) -> Text:

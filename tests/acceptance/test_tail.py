@@ -173,6 +173,10 @@ def test_what_is_not_there(system: Installation) -> None:
     [
         (["a/b"], "'a/b' is no conversation's id: 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ - are needed."),
         (["a", "--since", "1", "-n", "1"], "--since says where to begin: leave out --lines."),
+        (
+            ["a", "--since", "9" * 20],
+            f"Invalid value for '--since': Input should be less than or equal to {1 << 53}. See `chatq tail --help`.",
+        ),
     ],
 )
 def test_arguments_that_make_no_sense(chatq: Chatq, arguments: list[str], said: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import unicodedata
 from datetime import UTC, date, datetime
 
@@ -21,7 +22,7 @@ NOON = datetime(2026, 11, 24, 12).astimezone()
 
 
 def message(sender: str, content: str | None, when: datetime = NOON) -> Message:
-    time = render(when.astimezone(UTC))
+    at = render(when.astimezone(UTC))
     return Message(
         id="m",
         conversation_id="general",
@@ -31,10 +32,10 @@ def message(sender: str, content: str | None, when: datetime = NOON) -> Message:
         content=content,
         metadata=None,
         status="sent",
-        created_at=time,
-        persisted_at=time,
+        created_at=at,
+        persisted_at=at,
         edited_at=None,
-        deleted_at=None if content is not None else time,
+        deleted_at=None if content is not None else at,
     )
 
 
@@ -54,6 +55,19 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_is_lost(width: int) -> N
     assert all(cell_len(line) <= max(width, 2) for line in lines)
     assert "".join(lines).replace(" ", "").count("x" * 300) == 2 or width < 20
     assert "".join(lines).replace(" ", "").count("日") == 60
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Auckland"])
+def test_times_at_the_ends_of_the_calendar_are_shown(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        lines = shown(message("alice", "of old", first), message("alice", "to come", last), width=80)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [line.partition("  ")[2] for line in lines if "alice" in line] == ["alice  of old", "alice  to come"]
 
 
 def test_names_of_a_usual_length_make_a_column() -> None:
