@@ -121,3 +121,10 @@ def test_it_is_tried_with_a_token(open_page: Open, guarded: Roles) -> None:
     operation.get_by_role("button", name="Send GET request").click()
 
     expect(operation.get_by_role("status")).to_contain_text("200", timeout=SECONDS)
+    # Nor is it taken for a user's id, after a reload neither
+    page.reload()
+    console = page.locator("form.console")
+    console.get_by_role("button", name="Connect").click()
+    expect(console.get_by_label("Type of frame")).to_have_value("auth")
+    console.get_by_role("button", name="Send frame").click()
+    expect(console.get_by_role("log")).to_contain_text('"type":"authenticated","userId":"alice"', timeout=SECONDS)

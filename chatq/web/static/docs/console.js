@@ -1,7 +1,7 @@
 /** A websocket by hand: connect, write a frame, see what comes. */
 
 import { element } from "./element.js";
-import { asksForTokens, who } from "./identity.js";
+import { asksForTokens, who, whenWhoChanges } from "./identity.js";
 
 const MAX_LINES = 200;
 
@@ -72,6 +72,8 @@ export function makeConsole(address, examples) {
   };
   kind.addEventListener("focus", () => !text.value && fill());
   fill();
+  // Whether a token is wanted is not known from the beginning.
+  whenWhoChanges(() => examples[kind.selectedIndex].name === "auth" && fill());
   return element(
     "form",
     { class: "card console", onsubmit: say, "aria-labelledby": "console" },
