@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.flickers import all_of_the_browser, watch
-from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, message, say
+from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, field, message, say
 from tests.parts.roles import Roles, fresh
 
 
@@ -38,10 +38,11 @@ def test_offline_and_back(two: tuple[Page, Page], complaints: list[str]) -> None
 
 def test_page_that_was_away_for_too_long_loads_anew(open_page: Open, roles: Roles, complaints: list[str]) -> None:
     room = fresh()
-    page = open_page(user="bob", conversation=room)
+    page = open_page(user="alice", conversation=room)
     expect_live(page)
     roles.store(room, "one")
     expect_texts(page, ["one"])
+    field(page).press("ArrowUp")
     page.evaluate("() => (document.querySelector('.message').mark = 'the same')")
     page.context.set_offline(True)
     expect(page.get_by_role("status")).to_have_text("Reconnecting…", timeout=SECONDS)
@@ -54,7 +55,8 @@ def test_page_that_was_away_for_too_long_loads_anew(open_page: Open, roles: Role
     page.context.set_offline(False)
     expect_texts(page, ["one", "two", "three"])
     expect_live(page)
-    # Then what had not changed was left alone
+    # Then what had not changed was left alone, and who was writing goes on
+    expect(page.get_by_label("New text of the message")).to_be_focused()
     assert page.evaluate("document.querySelector('.message').mark") == "the same"
     roles.store(room, "four")
     expect_texts(page, ["one", "two", "three", "four"])

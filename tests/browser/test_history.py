@@ -98,6 +98,27 @@ def test_what_one_reads_stays_where_it_is_when_earlier_messages_come(open_page: 
     assert page.evaluate("jumps") == []
 
 
+def test_who_scrolls_without_a_network_asks_now_and_then(open_page: Open, complaints: list[str]) -> None:
+    page = open_page(user="dave", conversation="long")
+    expect(message(page, lines(COUNT - 1))).to_be_in_viewport(timeout=SECONDS)
+    expect_live(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.context.set_offline(True)
+    page.evaluate(
+        """async () => {
+          for (let turn = 0; turn < 20; turn += 1) {
+            document.querySelector("#scroll").scrollTop = turn % 2;
+            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+            await fetch("/healthz").catch(() => {});
+          }
+        }"""
+    )
+    assert len([url for url in asked if "healthz" in url]) == 20
+    assert len([url for url in asked if "before=" in url]) < 10
+    complaints.clear()
+
+
 def test_what_is_said_meanwhile_is_there_for_who_comes_back_to_the_end(open_page: Open, roles: Roles) -> None:
     room = fresh()
     store_many(roles, ({"conversationId": room, "senderId": "alice", "content": lines(n)} for n in range(450)))

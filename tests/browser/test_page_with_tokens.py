@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 
 from chatq.access.tokens import sign
 from tests.browser.conftest import Open
-from tests.browser.talking import SECONDS, expect_live, expect_texts, listed, say, somebody
-from tests.parts.people import SECRET
+from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, listed, say, somebody
+from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh, installed
 
 
@@ -57,6 +57,35 @@ def test_the_page_asks_again_when_the_token_has_ended(open_page: Open, complaint
     expect(page.get_by_label("Your token")).to_be_visible(timeout=SECONDS)
     enter(page, token(), room)
     expect_live(page)
+    complaints.clear()
+
+
+def test_a_fragment_in_the_address_is_in_nobodys_way(open_page: Open, roles: Roles) -> None:
+    page, room = open_page(), fresh()
+    page.goto(f"{roles.url}/?conversation={room}#top")
+    enter(page, token(), room)
+    expect_live(page)
+
+
+def test_who_was_let_out_may_be_let_in_again(open_page: Open, roles: Roles, complaints: list[str]) -> None:
+    name, room = somebody("bob"), fresh()
+    alice, bob = Person(roles, somebody("alice")), Person(roles, name)
+    alice.make(room, bob)
+    alice.sent(room, "hello")
+    page = open_page()
+    enter(page, token(name), room)
+    expect_live(page)
+    expect_texts(page, ["hello"])
+    alice.sent(room, "and hear this")
+    expect_texts(page, ["hello", "and hear this"])
+    assert alice.ask("DELETE", f"/api/conversations/{room}/members/{name}").status_code == 204
+    expect(page.get_by_text(f"You are not in {room} any more.")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_label("Message", exact=True)).to_be_disabled()
+    assert alice.ask("PUT", f"/api/conversations/{room}/members/{name}", {}).status_code in {200, 201}
+    listed(page, room).click()
+    expect(page.get_by_label("Message", exact=True)).to_be_enabled()
+    say(page, "I am back")
+    expect_tick(page, "I am back", "Sent")
     complaints.clear()
 
 

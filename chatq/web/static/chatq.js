@@ -302,6 +302,9 @@ export class Chatq {
 
   /** @param {string} method @param {string} path @param {object} [document] @returns {Promise<any>} */
   async #request(method, path, document) {
+    // They would be taken for folders, however they are spelt.
+    const unnameable = path.split(/[/?]/).find((part) => part === "." || part === "..");
+    if (unnameable) throw new ChatqError("invalid-fields", `“${unnameable}” is an id that no address can name.`);
     const ask = async () => {
       this.#token ??= await this.#getToken();
       /** @type {Record<string, string>} */

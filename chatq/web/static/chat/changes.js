@@ -32,7 +32,13 @@ export class Changes {
 
   /** One message's button is in the way of the tab key, the last one's; arrows lead from there to the others. */
   arrange() {
-    const last = this.#buttons().at(-1);
+    const buttons = this.#buttons();
+    if (this.#menu.matches(":popover-open") && !buttons.includes(this.#button)) {
+      // What it was opened for was deleted elsewhere.
+      this.#menu.hidePopover();
+      this.composer.focus();
+    }
+    const last = buttons.at(-1);
     if (last && last.tabIndex !== 0 && !document.activeElement?.matches(".more")) this.#reach(last);
   }
 

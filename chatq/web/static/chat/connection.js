@@ -3,6 +3,10 @@
 import { ChatqError } from "/static/chatq.js";
 import { copy, find } from "./element.js";
 
+/** Errors after which trying again is of no use. */
+export const FINAL = new Set([
+  "forbidden", "invalid-fields", "unknown-conversation", "conversation-exists", "unauthorized",
+]);
 const WORDS = { connecting: "Connecting…", online: "Live", offline: "Reconnecting…" };
 
 /** @param {string} state @param {any} [error] */

@@ -43,7 +43,9 @@ function start(me) {
     events = [];
     conversations.take(taken);
     for (const { type, message } of taken) {
-      if (type === "newMessage" && message.senderId !== me) receipts.arrived(message);
+      if (type !== "newMessage") continue;
+      if (message.senderId !== me) receipts.arrived(message);
+      else if (message.conversationId !== talk.id) talk.outbox.settle(message);
     }
     const here = taken.filter(({ conversationId }) => conversationId === talk.id);
     if (here.length) talk.take(here);
@@ -89,7 +91,8 @@ function start(me) {
   function go(id) {
     show("conversation");
     history.pushState({ view: "conversation" }, "", address.href(id));
-    if (id !== talk.id) talk.open(id);
+    // Who was let out may have been let in again.
+    if (id !== talk.id || !talk.entered) talk.open(id);
     talk.composer.focus();
     showTitle();
   }

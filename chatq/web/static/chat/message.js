@@ -76,13 +76,18 @@ export class MessageView {
     this.text.textContent = gone ? "This message was deleted." : message.content;
     this.#at("edited").hidden = gone || !message.editedAt;
     this.#setTime(new Date(message.createdAt));
+    if (gone) this.element.classList.remove("going");
     this.setState(message.status);
     if (this.mine) this.menuButton.setAttribute("aria-label", `Change the message of ${clock(this.time)}`);
   }
 
   /** @param {string} state */
   setState(state) {
-    if (this.message && ORDER.indexOf(state) > ORDER.indexOf(this.message.status)) this.message.status = state;
+    if (this.message) {
+      // Others may have come less far.
+      if (ORDER.indexOf(state) < ORDER.indexOf(this.message.status)) return;
+      this.message.status = state;
+    }
     if (!this.mine || state === this.state) return;
     this.state = state;
     this.element.dataset.state = state;

@@ -23,5 +23,6 @@ export function askWhoItIs(refusal = "") {
 
 find("start").addEventListener("submit", () => {
   if (address.withTokens) address.keepToken(find("token").value.trim());
-  location.search = address.href(find("room").value, find("name").value);
+  // Not by its search alone: where an address has a fragment, that would load nothing anew.
+  location.assign(address.href(find("room").value, find("name").value));
 });

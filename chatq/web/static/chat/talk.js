@@ -3,15 +3,13 @@
 import * as address from "./address.js";
 import { Changes } from "./changes.js";
 import { Composer } from "./composer.js";
-import { notify, passOver } from "./connection.js";
+import { FINAL, notify, passOver } from "./connection.js";
 import { find, paintFace } from "./element.js";
 import { list } from "./people.js";
 import { Outbox } from "./outbox.js";
 import { Place } from "./place.js";
 import { Timeline } from "./timeline.js";
 
-/** Errors after which trying again is of no use. */
-const FINAL = new Set(["forbidden", "invalid-fields", "unknown-conversation", "conversation-exists"]);
 const LONGEST_PAUSE = 10_000;
 
 /** What is in the middle of the page. */
@@ -53,6 +51,11 @@ export class Talk {
     find("here").addEventListener("click", () => this.#showPeople());
     find("invite").addEventListener("submit", (event) => this.#invite(event));
     for (const kind of ["focus", "visibilitychange"]) globalThis.addEventListener(kind, () => this.look());
+  }
+
+  /** Whether one is in the conversation, as far as is known. */
+  get entered() {
+    return this.#entered;
   }
 
   get name() {
@@ -104,6 +107,7 @@ export class Talk {
     this.#followed.delete(id);
     this.people.forget(id);
     if (id !== this.id) return this.conversations.remove(id);
+    this.#entered = false;
     notify(`You are not in ${this.name} any more.`);
     this.composer.enable(false);
   }

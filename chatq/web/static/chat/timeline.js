@@ -1,6 +1,6 @@
 /** The messages of one conversation: a window of its history, and what happens in it. */
 
-import { passOver } from "./connection.js";
+import { FINAL, passOver } from "./connection.js";
 import { MessageView } from "./message.js";
 
 /** So many messages are asked for at once. */
@@ -34,6 +34,8 @@ export class Timeline {
   /** Events since the page was asked for that is on its way; null if none is. @type {any[] | null} */
   #during = null;
   #visit = 0;
+  /** The visit in which a page could not be loaded a moment ago, or never can be. */
+  #failed = 0;
   #heard = new Map();
   #quiet = 0;
 
@@ -113,8 +115,8 @@ export class Timeline {
   }
 
   async #load(side) {
-    if (this.#during !== null) return;
     const visit = this.#visit;
+    if (this.#during !== null || this.#failed === visit) return;
     try {
       const found = await this.#fetch(side === "older" ? { before: this.#before } : { after: this.#after });
       if (found === null) return;
@@ -122,7 +124,10 @@ export class Timeline {
       if (this.complete) this.#change(() => found.during.forEach((event) => this.#apply(event)));
     } catch (error) {
       passOver(error);
+      this.#failed = visit;
+      if (FINAL.has(error.code)) return;
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      if (visit === this.#visit) this.#failed = 0;
     }
     if (visit === this.#visit) this.look();
   }
@@ -141,7 +146,6 @@ export class Timeline {
 
   #replace(messages, before) {
     const known = this.#byId;
-    for (const view of this.views) view.element.remove();
     this.#byId = new Map();
     this.views = messages.map((message) => this.#view(message, known));
     this.#before = before;
