@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from typing import Any, get_args
 
@@ -48,6 +49,12 @@ _CHANNEL = {"$ref": "#/channels/socket"}
 
 def asyncapi(host: str, *, secure: bool, with_tokens: bool) -> dict[str, Any]:
     """Return the document of a server that is known as ``host``, and that asks for tokens or is in development mode."""
+    servers = {"here": {"host": host, "protocol": "wss" if secure else "ws"}}
+    return {**_of_any_server(with_tokens=with_tokens), "servers": servers}
+
+
+@cache
+def _of_any_server(*, with_tokens: bool) -> dict[str, Any]:
     asked: list[Any] = [Auth if with_tokens else DevelopmentAuth, Join, Leave, Send, Mark, Type, Ping]
     told: list[Any] = [*ServerFrame.__subclasses__(), *get_args(Event), MessageFailed]
     messages = {_key(kind, "client"): _message(kind) for kind in asked}
@@ -61,7 +68,7 @@ def asyncapi(host: str, *, secure: bool, with_tokens: bool) -> dict[str, Any]:
             "license": {"name": "MIT"},
         },
         "defaultContentType": "application/json",
-        "servers": {"here": {"host": host, "protocol": "wss" if secure else "ws"}},
+        "servers": {},
         "channels": {
             "socket": {
                 "address": "/ws",
