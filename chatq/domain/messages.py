@@ -51,7 +51,7 @@ def _inside(value: object) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-CONTENT_PATTERN = r"\A(?=[^\x00]*\Z)[\s\S]*\S"
+CONTENT_PATTERN = r"\A(?=[^\x00]*\Z)\s*\S"
 """Of text that is not all white space, and without NUL. It takes time in proportion to the text, whatever that is."""
 Content = Annotated[
     str,
