@@ -14,7 +14,7 @@ from jwt.exceptions import InvalidSignatureError, PyJWTError
 
 from chatq.access.callers import Caller
 from chatq.access.jwks import KeySet
-from chatq.domain.ids import is_client_id
+from chatq.domain.ids import CLIENT_ID_IN_WORDS, is_client_id
 from chatq.errors import TokenRefused
 
 SHARED = "HS256"
@@ -127,7 +127,7 @@ class Tokens:
         if claims.sub is None:
             raise TokenRefused("The token names nobody: its sub is missing.")
         if not is_client_id(claims.sub):
-            raise TokenRefused("The token's sub must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ -.")
+            raise TokenRefused(f"The token's sub must be {CLIENT_ID_IN_WORDS}.")
         scopes = claims.scope.split(" ") if isinstance(claims.scope, str) else claims.scope or []
         return Caller(
             user_id=claims.sub,

@@ -57,11 +57,10 @@ def tail(
     where it was. A conversation that does not exist yet is waited for.
     """
     from chatq.cli.tailing import Tailing  # noqa: PLC0415  # heavy
-    from chatq.domain.ids import is_client_id  # noqa: PLC0415  # heavy
+    from chatq.domain.ids import CLIENT_ID_IN_WORDS, is_client_id  # noqa: PLC0415  # heavy
 
     if not is_client_id(conversation):
-        needed = "1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ - are needed"
-        raise BadUsage(f"{conversation[:140]!r} is no conversation's id: {needed}.")
+        raise BadUsage(f"{conversation[:140]!r} is no conversation's id: {CLIENT_ID_IN_WORDS} are needed.")
     if lines is not None and since is not None:
         raise BadUsage("--since says where to begin: leave out --lines.")
     run = Tailing.open(conversation, data_dir=data_dir, json=json)

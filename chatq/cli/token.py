@@ -42,12 +42,12 @@ def token(
     """
     from chatq.access.tokens import sign  # noqa: PLC0415  # heavy
     from chatq.domain.clock import timestamp  # noqa: PLC0415  # heavy
-    from chatq.domain.ids import is_client_id  # noqa: PLC0415  # heavy
+    from chatq.domain.ids import CLIENT_ID_IN_WORDS, is_client_id  # noqa: PLC0415  # heavy
     from chatq.domain.wire import encode  # noqa: PLC0415  # heavy
 
     settings = load()
     if not is_client_id(user):
-        raise BadUsage(f"--user {user[:140]!r}: 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ - are needed.")
+        raise BadUsage(f"--user {user[:140]!r}: {CLIENT_ID_IN_WORDS} are needed.")
     if settings.jwt_secret is None:
         raise BadSetting(
             "CHATQ_JWT_SECRET is not set, and tokens are signed with it: set it here and for `chatq api` to the same "

@@ -6,11 +6,11 @@ published, replayed and published again byte for byte.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
-from chatq.domain.messages import Message
+from chatq.domain.messages import Message, Reached
 from chatq.domain.wire import Wire, encode
 
 EventType = Literal["newMessage", "messageEdited", "messageDeleted", "messageStatus"]
@@ -47,7 +47,7 @@ class MessageStatus(Wire, tag_field="type", tag="messageStatus"):
     conversation_id: str
     seq: int
     message_id: str
-    status: Annotated[Literal["delivered", "read"], msgspec.Meta(description="delivered or read")]
+    status: Reached
     user_id: str
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 
 CLIENT_ID_PATTERN = r"^[A-Za-z0-9._:@+~-]{1,128}\Z"
 """What clients may choose as an id: conversations, users, ``clientMessageId``, members."""
+CLIENT_ID_IN_WORDS = "1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ -"
 
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z"
 """A UUID in its canonical spelling (RFC 9562, section 4): lower case, with hyphens."""

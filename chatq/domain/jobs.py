@@ -8,12 +8,12 @@ wire.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
 from chatq.domain.clock import is_time
-from chatq.domain.messages import Content, MessageData, find_metadata_problem
+from chatq.domain.messages import Content, MessageData, Reached, find_metadata_problem
 from chatq.domain.wire import NOT_PUBLISHED, ClientId, MessageId, Wire, convert
 from chatq.errors import FieldProblem, InvalidFields
 
@@ -61,7 +61,7 @@ class UpdateMessageStatus(_Expiring):
     """Record that a user has received, or read, everything up to a message."""
 
     message_id: MessageId
-    status: Annotated[Literal["delivered", "read"], msgspec.Meta(description="delivered or read")]
+    status: Reached
     user_id: ClientId | None = None
     """By default ``dev``, the user of development mode."""
     conversation_id: ClientId | None = None

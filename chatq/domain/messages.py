@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -78,6 +78,9 @@ class Status(StrEnum):
 
 
 _RANKS = {Status.SENT: 0, Status.DELIVERED: 1, Status.READ: 2}
+
+Reached = Annotated[Literal["delivered", "read"], msgspec.Meta(description="delivered or read")]
+"""How far a user has come, as they say it: whoever has read a message has received it."""
 
 
 class MessageData(Wire, omit_defaults=True):

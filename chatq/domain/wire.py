@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type
 
 import msgspec
 
-from chatq.domain.ids import CLIENT_ID_PATTERN, UUID_PATTERN
+from chatq.domain.ids import CLIENT_ID_IN_WORDS, CLIENT_ID_PATTERN, UUID_PATTERN
 from chatq.errors import FieldProblem, InvalidFields, MalformedJson
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ ClientId = Annotated[
         pattern=CLIENT_ID_PATTERN,
         min_length=1,
         max_length=128,
-        description="1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ -",
+        description=CLIENT_ID_IN_WORDS,
     ),
 ]
 MessageId = Annotated[str, msgspec.Meta(pattern=UUID_PATTERN, description="a UUID in lower case with hyphens")]

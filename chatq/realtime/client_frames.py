@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Union
 
 import msgspec
 
-from chatq.domain.messages import MessageData
+from chatq.domain.messages import MessageData, Reached
 from chatq.domain.wire import ClientId, MessageId, Wire, convert, parse
 from chatq.errors import FieldProblem, InvalidFields, MalformedJson, UnknownType
 
@@ -68,7 +68,7 @@ class Mark(ClientFrame, tag="status", kw_only=True):
 
     message_id: MessageId
     """The furthest message that was received, or read."""
-    status: Annotated[Literal["delivered", "read"], msgspec.Meta(description="delivered or read")]
+    status: Reached
 
 
 class Type(ClientFrame, tag="typing", kw_only=True):

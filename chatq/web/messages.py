@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import msgspec
 from flask import request
 from msgspec import UNSET, UnsetType
@@ -12,7 +10,7 @@ from chatq.access.callers import Caller
 from chatq.access.finding import Known, State, find
 from chatq.access.rules import Rules, joins
 from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
-from chatq.domain.messages import Content, Message, check_new, check_size, max_document_bytes
+from chatq.domain.messages import Content, Message, Reached, check_new, check_size, max_document_bytes
 from chatq.domain.wire import Wire, convert, decode, parse
 from chatq.errors import FieldProblem, InvalidFields, MessageDeleted
 from chatq.queue.intake import Intake
@@ -38,7 +36,7 @@ class NewContent(Wire):
 class NewStatus(Wire):
     """How far the caller has come with a conversation."""
 
-    status: Annotated[Literal["delivered", "read"], msgspec.Meta(description="delivered or read")]
+    status: Reached
 
 
 class MessageStanding(Wire):

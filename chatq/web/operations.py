@@ -7,7 +7,6 @@ from typing import Annotated
 import msgspec
 
 from chatq import errors
-from chatq.domain.ids import MAX_JOB_ID
 from chatq.domain.jobs import SendMessage
 from chatq.domain.wire import ClientId, MessageId
 from chatq.web.accepted import AcceptedDocument
@@ -28,7 +27,7 @@ from chatq.web.jobs import JobDocument
 from chatq.web.members import Membership
 from chatq.web.messages import MessageStanding, NewContent, NewStatus
 from chatq.web.operation import HTML, JSON, SCRIPT, Operation, Parameter, Reply
-from chatq.web.requests import KEY_HEADER
+from chatq.web.requests import JOB_ID_PATTERN, KEY_HEADER
 
 _REDIS = (errors.RedisError,)
 _DATABASE = (errors.DatabaseError,)
@@ -39,13 +38,7 @@ _MESSAGE = (errors.UnknownMessage, *_CONVERSATION)
 _MESSAGE_ID = Parameter("path", "messageId", MessageId, "The message, as its 202 named it.", MESSAGE_ID)
 _CONVERSATION_ID = Parameter("path", "conversationId", ClientId, "The conversation.", CONVERSATION_ID)
 _USER_ID = Parameter("path", "userId", ClientId, "The user.", USER_ID)
-_JOB_ID = Parameter(
-    "path",
-    "jobId",
-    Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9_-]{{1,{MAX_JOB_ID}}}\Z")],
-    "The job.",
-    MESSAGE_ID,
-)
+_JOB_ID = Parameter("path", "jobId", Annotated[str, msgspec.Meta(pattern=JOB_ID_PATTERN)], "The job.", MESSAGE_ID)
 _KEY = Parameter(
     "header", KEY_HEADER, ClientId,
     "An id under which this request may be repeated without a second effect. It may stand in quotation marks.",

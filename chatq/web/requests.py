@@ -9,7 +9,7 @@ from typing import Any
 from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import MultiDict
 
-from chatq.domain.ids import is_client_id, is_uuid
+from chatq.domain.ids import CLIENT_ID_IN_WORDS, MAX_JOB_ID, is_client_id, is_uuid
 from chatq.errors import (
     FieldProblem,
     InvalidFields,
@@ -27,8 +27,11 @@ KEY_HEADER = "Idempotency-Key"
 BODY_SECONDS = 20.0
 """How long a request's body may make no progress."""
 
-_CLIENT_ID = "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ -"
-_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
+JOB_ID_PATTERN = rf"^[A-Za-z0-9_-]{{1,{MAX_JOB_ID}}}\Z"
+"""Of ids that RQ's clients choose for jobs."""
+
+_CLIENT_ID = f"must be {CLIENT_ID_IN_WORDS}"
+_JOB_ID = re.compile(JOB_ID_PATTERN)
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
@@ -132,7 +135,7 @@ def check_job_id(job_id: str) -> str:
         InvalidFields: RQ has no jobs with such ids.
     """
     if not _JOB_ID.match(job_id):
-        raise InvalidFields([FieldProblem("jobId", "must be 1 to 128 characters of A-Z a-z 0-9 _ -")])
+        raise InvalidFields([FieldProblem("jobId", f"must be 1 to {MAX_JOB_ID} characters of A-Z a-z 0-9 _ -")])
     return job_id
 
 
