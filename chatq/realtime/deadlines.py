@@ -16,7 +16,6 @@ class Deadlines:
     """Closes connections whose time is over; for all of a process one greenlet, which exists only if there are any."""
 
     def __init__(self) -> None:
-        """Take what gives the seconds since 1970."""
         self._ends: dict[Connection, tuple[float, str]] = {}
         self._first = float("inf")
         """Before it, no connection's time is over."""

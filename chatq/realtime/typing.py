@@ -40,7 +40,6 @@ class Typists:
     """
 
     def __init__(self, news: gossip.Gossip, audience: Audience) -> None:
-        """Take a clock that counts seconds."""
         self._gossip = news
         self._audience = audience
         self._told: dict[_Who, tuple[bool, float, object]] = {}

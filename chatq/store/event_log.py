@@ -33,7 +33,7 @@ class Kept:
     """The highest; 0 if there is none yet."""
 
 
-def replay(engine: Engine, conversation_id: str, since: int, limit: int = 500) -> Replay:
+def replay(engine: Engine, conversation_id: str, since: int, limit: int) -> Replay:
     """Return the frames of the events after ``since``, ``limit`` at most, in order."""
     with reading(engine) as connection:
         last_seq = connection.execute(
@@ -44,7 +44,7 @@ def replay(engine: Engine, conversation_id: str, since: int, limit: int = 500) -
         return Replay(_payloads(connection, conversation_id, since, limit), last_seq)
 
 
-def payloads_after(engine: Engine, conversation_id: str, since: int, limit: int = 500) -> list[str]:
+def payloads_after(engine: Engine, conversation_id: str, since: int, limit: int) -> list[str]:
     """Return the frames of the events after ``since``, ``limit`` at most, in order."""
     with asking(engine) as connection:
         return _payloads(connection, conversation_id, since, limit)
