@@ -9,7 +9,14 @@ from msgspec import UNSET, UnsetType
 from chatq.access.callers import Caller
 from chatq.access.finding import Known, State, find
 from chatq.access.rules import Rules, joins
-from chatq.domain.jobs import DeleteMessage, EditMessage, MessageJob, SendMessage, UpdateMessageStatus
+from chatq.domain.jobs import (
+    DeleteMessage,
+    EditMessage,
+    MessageJob,
+    SendMessage,
+    UpdateMessageStatus,
+    check_message_job,
+)
 from chatq.domain.messages import Content, Message, Reached, check_new, check_size, max_document_bytes
 from chatq.domain.wire import Wire, convert, decode, parse
 from chatq.errors import FieldProblem, InvalidFields, MessageDeleted
@@ -158,6 +165,8 @@ def read_message(body: bytes | msgspec.Raw, max_content_bytes: int, sender: Call
     job = decode(bytes(body), SendMessage)
     data = job.message_data
     check_new(data, max_content_bytes)
+    if job.expires_at is not None:
+        check_message_job(job)
     if job.joins is not None:
         raise InvalidFields([FieldProblem("joins", "is not a known field")])
     data.sender_id = sender.acting_as(data.sender_id)

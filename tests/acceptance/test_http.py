@@ -248,6 +248,7 @@ def test_malformed_json_is_400(roles: Roles, body: bytes) -> None:
             ["messageData.createdAt"],
         ),
         ({"conversationId": "c", "messageData": {"content": "x"}, "joins": True}, ["joins"]),
+        ({"conversationId": "c", "messageData": {"content": "x"}, "expiresAt": "soon"}, ["expiresAt"]),
         (
             {"conversationId": "c", "messageData": {"content": "x", "sender": "al"}, "more": 1},
             ["messageData.sender", "more"],
