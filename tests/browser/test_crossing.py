@@ -54,6 +54,34 @@ def test_menu_of_a_message_that_is_deleted_elsewhere_closes(open_page: Open, rol
     expect(field(page)).to_be_focused()
 
 
+def test_message_that_goes_while_one_is_asked_about_it_is_gone(open_page: Open, roles: Roles) -> None:
+    room = fresh()
+    page = open_page(user="alice", conversation=room)
+    expect_live(page)
+    say(page, "hello")
+    expect_tick(page, "hello", "Sent")
+    message(page, "hello").hover()
+    message(page, "hello").locator(".more").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    stored = message(page, "hello").get_attribute("data-id")
+    roles.http.delete(f"/api/messages/{stored}", headers={"X-Chatq-User": "alice"})
+    expect_texts(page, ["This message was deleted."])
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    # It looks like any other that is gone, and no longer as if it were going
+    expect(page.locator(".going")).to_have_count(0)
+
+
+def test_focus_is_not_lost_with_the_buttons_of_a_message_that_failed(open_page: Open) -> None:
+    page = open_page(user="alice", conversation=fresh())
+    expect_live(page)
+    field(page).evaluate("(field) => (field.value = 'x'.repeat(20_000))")
+    page.keyboard.press("Enter")
+    for button in ("Retry", "Discard"):
+        page.get_by_role("button", name=button).press("Enter")
+        expect(field(page)).to_be_focused()
+    expect_texts(page, [])
+
+
 def test_what_was_stored_while_one_was_elsewhere_does_not_wait_any_more(open_page: Open, roles: Roles) -> None:
     alice, here, there = somebody("alice"), fresh(), fresh()
     for room in (here, there):

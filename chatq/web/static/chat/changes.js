@@ -118,6 +118,8 @@ export class Changes {
       () => {
         if (dialog.returnValue !== "delete") return;
         this.composer.focus();
+        // It may be gone by now, from another window.
+        if (view.message.deletedAt !== null) return;
         view.element.classList.add("going");
         this.chat.delete(view.message.id).catch((error) => {
           view.element.classList.remove("going");

@@ -12,9 +12,10 @@ export class Outbox {
   /**
    * @param {any} chat @param {string} me @param {() => void} onChange
    * @param {(conversation: string, reason: string) => void} onFailed
+   * @param {() => void} onDecided called when it was said what is to become of one that failed, by a button now gone
    */
-  constructor(chat, me, onChange, onFailed) {
-    Object.assign(this, { chat, me, onChange, onFailed });
+  constructor(chat, me, onChange, onFailed, onDecided) {
+    Object.assign(this, { chat, me, onChange, onFailed, onDecided });
     chat.on("retry", ({ clientMessageId }) => this.#entries.get(clientMessageId)?.view.setState("waiting"));
   }
 
@@ -69,9 +70,14 @@ export class Outbox {
     const discard = () => {
       this.#entries.delete(entry.id);
       this.onChange();
+      this.onDecided();
     };
-    // The same id again: whatever became of the first attempt, there is one message.
-    entry.view.fail(reason, () => this.#post(entry), discard);
+    const retry = () => {
+      // The same id again: whatever became of the first attempt, there is one message.
+      this.#post(entry);
+      this.onDecided();
+    };
+    entry.view.fail(reason, retry, discard);
     this.onFailed(entry.conversation, reason);
     this.onChange();
   }

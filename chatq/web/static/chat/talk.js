@@ -36,9 +36,11 @@ export class Talk {
   constructor(chat, me, parts) {
     Object.assign(this, { chat, me }, parts);
     this.place = new Place(find("scroll"), find("list"));
-    this.outbox = new Outbox(chat, me, () => this.timeline.refresh(), (conversation, reason) => {
+    const onFailed = (conversation, reason) => {
       if (conversation !== this.id) notify(`A message to ${this.#nameOf(conversation)} was not sent: ${reason}`);
-    });
+    };
+    const focus = () => this.composer.focus();
+    this.outbox = new Outbox(chat, me, () => this.timeline.refresh(), onFailed, focus);
     const edges = { older: find("older"), newer: find("newer") };
     this.timeline = new Timeline(chat, me, this.place, this.outbox, edges, () => this.look());
     this.composer = new Composer(chat, (content) => this.#send(content), () => this.changes.editLast());
