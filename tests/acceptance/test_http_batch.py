@@ -103,13 +103,18 @@ def test_refusals_without_end_leave_others_their_turn(roles: Roles) -> None:
     # Given a batch of which every message is refused
     body = json.dumps({"messages": [message("c", " ")] * 1000}).encode()
     head = f"POST /api/messages/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    # When it is under way, then others are answered meanwhile, not only while it is read. On a machine that has much
+    # else to do the others may come late; of some attempts one is enough.
+    assert any(answered_during(roles, head.encode() + body) > 15 for _ in range(5))
+
+
+def answered_during(roles: Roles, request: bytes) -> int:
+    """Return how many requests are answered while another one is."""
+    answered = 0
     with socket.create_connection(("127.0.0.1", roles.port)) as hostile:
-        # When it is under way
-        hostile.sendall(head.encode() + body)
-        # Then others are answered meanwhile, not only while it is read
-        answered = 0
+        hostile.sendall(request)
         while not select.select([hostile], [], [], 0)[0]:
             assert roles.http.get("/healthz").status_code == 200
             answered += 1
-        assert answered > 10
         assert hostile.recv(12) == b"HTTP/1.1 202"
+    return answered
