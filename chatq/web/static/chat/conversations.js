@@ -7,7 +7,7 @@ import { copy, find, paintFace } from "./element.js";
 import { withNextFrame } from "./frame.js";
 
 /** So many of the newest are followed, so that the list tells what happens in them. */
-export const FOLLOWED = 50;
+const FOLLOWED = 50;
 /** Of a message's text, the list shows so much at most. */
 const GIST = 160;
 /** What cannot be told from events alone is asked for, once for all that happens meanwhile. */

@@ -43,7 +43,7 @@ export class Timeline {
    * @param {any} chat @param {string} me @param {import("./place.js").Place} place
    * @param {import("./outbox.js").Outbox} outbox
    * @param {{ older: HTMLElement, newer: HTMLElement }} edges what is shown where something is missing
-   * @param {(changed: boolean) => void} onChange called when other messages are shown than before
+   * @param {() => void} onChange called when something else may be shown than before
    */
   constructor(chat, me, place, outbox, edges, onChange) {
     Object.assign(this, { chat, me, place, outbox, edges, onChange });
@@ -221,7 +221,6 @@ export class Timeline {
   /** Change what is in the window, and then the document. */
   #change(change) {
     this.place.sticks = this.complete;
-    const had = this.views.length;
     this.place.keep(() => {
       change();
       const waiting = this.complete ? this.outbox.viewsOf(this.conversation) : [];
@@ -230,7 +229,7 @@ export class Timeline {
       this.edges.newer.hidden = this.complete;
     });
     this.place.sticks = this.complete;
-    this.onChange(had !== this.views.length);
+    this.onChange();
   }
 
   /** Have exactly these in the list, in this order, touching none that is where it belongs. @param {MessageView[]} views */

@@ -8,7 +8,7 @@ export function nameOf(schema) {
 }
 
 /** What a value is, with links to the types. @param {any} schema @returns {Node[]} */
-export function describeType(schema) {
+function describeType(schema) {
   const name = nameOf(schema);
   if (name) return [element("a", { href: `#type.${name}` }, name)];
   const arms = schema.anyOf ?? schema.oneOf;
