@@ -114,3 +114,11 @@ def test_conversation_that_no_address_can_name_is_refused_in_words(open_page: Op
     page = open_page(user="alice", conversation="..")
     expect(page.get_by_text("no address can name")).to_be_visible(timeout=SECONDS)
     expect(field(page)).to_be_disabled()
+    # One that is to be called so has another id
+    page.get_by_role("button", name="New conversation").click()
+    page.get_by_label("What it is called").fill("..")
+    page.get_by_role("button", name="Create").click()
+    expect(field(page)).to_be_enabled()
+    expect(page.get_by_role("heading", name="..", exact=True)).to_be_visible()
+    say(page, "hello")
+    expect_tick(page, "hello", "Sent")

@@ -128,7 +128,8 @@ function start(me) {
   find("create").addEventListener("submit", async () => {
     const name = find("subject").value.trim();
     const members = [...new Set(find("others").value.split(/[, ]+/).filter(Boolean))];
-    const wanted = address.isId(name) ? { id: name, members } : { title: name, members };
+    // Two ids no address can name.
+    const wanted = address.isId(name) && !/^\.\.?$/.test(name) ? { id: name, members } : { title: name, members };
     try {
       const { id } = await chat.createConversation(wanted);
       await load();
