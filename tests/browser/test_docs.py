@@ -78,6 +78,15 @@ def test_a_frame_is_tried(open_page: Open) -> None:
     expect(console.get_by_role("log")).to_contain_text("closed with", timeout=SECONDS)
 
 
+def test_a_link_leads_to_its_part_or_does_no_harm(open_page: Open, roles: Roles) -> None:
+    for fragment, part in (("topic.Documents%20and%20pages", "Documents and pages"), ("100%", "The interface of chatq")):
+        page = open_docs(open_page)
+        page.goto("about:blank")
+        page.goto(f"{roles.url}/docs#{fragment}")
+        expect(page.get_by_role("heading", name=part, exact=True)).to_be_in_viewport(timeout=SECONDS)
+        expect(page.locator("#fault")).to_be_hidden()
+
+
 @LOOKS
 def test_everybody_can_read_it(open_page: Open, check_accessibility: Check, width: int, dark: bool) -> None:
     page = open_docs(open_page, width=width, dark=dark)

@@ -62,8 +62,9 @@ function fill(id, content) {
 
 /** Show what the address points to, which was not there when the page was loaded. */
 function goToPart() {
-  const part = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  part?.scrollIntoView();
+  // Anybody may write a link: unlike decodeURIComponent, this bears a percent sign that encodes nothing.
+  const id = new URLSearchParams(`id=${location.hash.slice(1)}`).get("id") ?? "";
+  document.getElementById(id)?.scrollIntoView();
 }
 
 const folded = /** @type {HTMLDetailsElement} */ (document.getElementById("folded"));
