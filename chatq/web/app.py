@@ -117,7 +117,7 @@ class App(Flask):
         members = Members(services, rules, memberships)
         health, problem_pages, static = Health(services), ProblemPages(), StaticFiles()
         with_tokens = services.settings.asks_for_tokens
-        documents = Documents(with_tokens=with_tokens)
+        documents = Documents(with_tokens=with_tokens, origins=services.settings.allowed_origins)
         views: dict[str, Callable[..., Answer]] = {
             # The hottest route comes here only where its path is spelled in another way.
             "sendMessage": self._post_through_flask,

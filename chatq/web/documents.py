@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 
 from flask import request
@@ -14,9 +15,10 @@ from chatq.web.openapi import openapi
 class Documents:
     """``/openapi.json`` and ``/asyncapi.json``, made when they are first asked for."""
 
-    def __init__(self, *, with_tokens: bool) -> None:
-        """Take whether callers need tokens."""
+    def __init__(self, *, with_tokens: bool, origins: Collection[str]) -> None:
+        """Take whether callers need tokens, and which pages may ask: a proxy's own, which may speak TLS, among them."""
         self._with_tokens = with_tokens
+        self._origins = origins
 
     def http(self) -> Answer:
         """Return the description of the HTTP interface."""
@@ -24,7 +26,8 @@ class Documents:
 
     def socket(self) -> Answer:
         """Return the description of the websocket."""
-        return json_answer(asyncapi(request.host, secure=request.is_secure, with_tokens=self._with_tokens))
+        secure = request.is_secure or f"https://{request.host}" in self._origins
+        return json_answer(asyncapi(request.host, secure=secure, with_tokens=self._with_tokens))
 
     @cached_property
     def _http(self) -> Answer:

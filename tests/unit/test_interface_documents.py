@@ -79,6 +79,22 @@ def test_every_route_is_in_the_document(tmp_path: Path) -> None:
     assert told <= routes
 
 
+def test_the_document_of_the_websocket_says_where_it_is(tmp_path: Path) -> None:
+    # Given a server that a proxy with TLS stands in front of
+    environment = {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/none",
+        "REDIS_URL": "unix:///nowhere",
+        "CHATQ_ALLOWED_ORIGINS": "https://chat.example.com",
+    }
+    client = create_app(build(load({}, environment))).test_client()
+
+    # When it is asked through the proxy, or past it, then each is told what it can use
+    for host, protocol in (("chat.example.com", "wss"), ("localhost:8000", "ws")):
+        told = client.get("/asyncapi.json", headers={"Host": host}).json
+        assert told is not None
+        assert told["servers"] == {"here": {"host": host, "protocol": protocol}}
+
+
 def test_every_frame_that_is_understood_is_in_the_document() -> None:
     for with_tokens, language in ((False, DEVELOPMENT_LANGUAGE), (True, LANGUAGE)):
         messages = socket_document(with_tokens=with_tokens)["components"]["messages"]
