@@ -36,7 +36,7 @@ export function trying(method, path, operation, types) {
   whenWhoChanges(show);
   show();
   return [
-    element("h4", {}, "As a command"),
+    element("h5", {}, "As a command"),
     command,
     element("details", { class: "try" }, element("summary", {}, "Try it"), form, answer),
   ];
