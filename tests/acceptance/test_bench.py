@@ -318,7 +318,7 @@ def test_a_signal_ends_it_and_nothing_is_left(on_sqlite: Installation, number: s
 
 def test_a_signal_to_a_run_whose_worker_is_at_work_leaves_nothing(on_sqlite: Installation) -> None:
     # Given a run in the middle of its drain
-    run = start(on_sqlite, 20_000)
+    run = start(on_sqlite, 6000)
     until(lambda: any(rows(on_sqlite)["messages"]), 60, "messages in the database")
     # When it is asked to end
     run.send_signal(signal.SIGINT)

@@ -23,6 +23,9 @@ from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
 
+pytestmark = pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
+"""Rights are decided in front of the database; what it is asked for them is tried on each kind in test_members.py."""
+
 README = Path(__file__).parents[2] / "README.md"
 PEOPLE = ("anonymous", "stranger", "member", "author", "owner", "service", "development")
 ALLOWED = "yes"

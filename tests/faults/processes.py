@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Thread
 from typing import IO
 
+from tests.faults import worker
+from tests.faults.forking import Forked
 from tests.faults.points import Deed, Point
 from tests.parts.waiting import until
 
@@ -20,18 +22,8 @@ from tests.parts.waiting import until
 class Process:
     """One process with all that it starts; what it says on stderr goes to the file ``log``."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        with log.open("ab") as stderr:
-            self._process = subprocess.Popen(
-                [sys.executable, *command],
-                env=dict(environment),
-                cwd=log.parent,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                start_new_session=True,
-            )
+    def __init__(self, process: subprocess.Popen[str] | Forked, log: Path) -> None:
+        self._process = process
         self.log = log
         self.said: list[str] = []
         """What it said on stdout, a line each."""
@@ -96,7 +88,7 @@ class Worker(Process):
     """A message worker that takes orders; see :mod:`tests.faults.points`."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        super().__init__(["-m", "tests.faults.worker"], environment, log)
+        super().__init__(Forked(worker.run, environment, log), log)
 
     def wait_until_ready(self) -> None:
         """Wait until the worker has begun to work."""
@@ -131,7 +123,19 @@ class Api(Process):
     """``chatq api``: an arbiter with one process that serves."""
 
     def __init__(self, port: int, environment: Mapping[str, str], log: Path) -> None:
-        super().__init__(["-m", "chatq", "api", "--host", "127.0.0.1", "--port", str(port)], environment, log)
+        command = [sys.executable, "-m", "chatq", "api", "--host", "127.0.0.1", "--port", str(port)]
+        with log.open("ab") as stderr:
+            process = subprocess.Popen(
+                command,
+                env=dict(environment),
+                cwd=log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,
+            )
+        super().__init__(process, log)
         self.port = port
 
     def kill_arbiter(self) -> None:

@@ -1,4 +1,4 @@
-"""A message worker that can be stopped at named points: ``python -m tests.faults.worker``.
+"""A message worker that can be stopped at named points.
 
 It is built as ``chatq worker --only messages`` is, of the same parts, some of them with points in between.
 """
@@ -94,8 +94,16 @@ class StoppableRouter(Router):
         return super()._destination(data)
 
 
-def main() -> None:
-    """Work until SIGTERM, until an order ends it, or until the test is gone."""
+def run() -> None:
+    """Work until SIGTERM, until an order on stdin ends it, or until the test is gone."""
+    try:
+        _work()
+    except ChatqError as error:
+        print(error.detail, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _work() -> None:
     orders = Orders(sys.stdin.fileno())
     settings = load({}, os.environ)
     services = prepare(settings, "worker")
@@ -113,11 +121,3 @@ def main() -> None:
     worker = MessageWorker(client, waiting, services.engine, lanes, presence, batch=10)
     worker._router = StoppableRouter(client, settings.lanes, orders)
     worker.run(stop)
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except ChatqError as error:
-        print(error.detail, file=sys.stderr)
-        sys.exit(error.exit_code)
