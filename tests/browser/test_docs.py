@@ -79,7 +79,8 @@ def test_a_frame_is_tried(open_page: Open) -> None:
 
 
 def test_a_link_leads_to_its_part_or_does_no_harm(open_page: Open, roles: Roles) -> None:
-    for fragment, part in (("topic.Documents%20and%20pages", "Documents and pages"), ("100%", "The interface of chatq")):
+    links = {"topic.Documents%20and%20pages": "Documents and pages", "100%": "The interface of chatq"}
+    for fragment, part in links.items():
         page = open_docs(open_page)
         page.goto("about:blank")
         page.goto(f"{roles.url}/docs#{fragment}")
