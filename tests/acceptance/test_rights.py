@@ -23,9 +23,6 @@ from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
 
-pytestmark = pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
-"""Rights are decided in front of the database; what it is asked for them is tried on each kind in test_members.py."""
-
 README = Path(__file__).parents[2] / "README.md"
 PEOPLE = ("anonymous", "stranger", "member", "author", "owner", "service", "development")
 ALLOWED = "yes"
@@ -266,6 +263,8 @@ def _shown(path: str) -> str:
     return path if path.count("/") < 4 else path.replace("/api/conversations/{id}", "…")
 
 
+# Rights are decided in front of the database; what it is asked for them is tried on both kinds by test_members.py.
+@pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("action", "kind"), CELLS, ids=lambda part: re.sub(r"[^a-z]+", "-", part.lower()).strip("-"))
 def test_the_table_tells_the_truth(make: Callable[[str], World], action: str, kind: str) -> None:
     told = table()[action][kind]
