@@ -54,7 +54,7 @@ def test_the_page_asks_again_when_the_token_has_ended(open_page: Open, complaint
     expect_live(page)
     expect(page.get_by_label("Your token")).to_be_visible(timeout=SECONDS)
     enter(page, "nonsense.of.mine", room)
-    expect(page.get_by_label("Your token")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("it does not say whose it is")).to_be_visible(timeout=SECONDS)
     enter(page, token(), room)
     expect_live(page)
     complaints.clear()

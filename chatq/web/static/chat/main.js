@@ -162,5 +162,6 @@ if (address.isId(address.me()) && address.isId(address.conversation() ?? "genera
 } else {
   find("state").textContent = "Not joined";
   find("text").disabled = find("send").disabled = true;
-  askWhoItIs();
+  const unreadable = address.withTokens && address.token() !== "" && !address.isId(address.me());
+  askWhoItIs(unreadable ? "This is no token, or it does not say whose it is." : "");
 }
