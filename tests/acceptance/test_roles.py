@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from chatq.store import schema
+from chatq.store.engine import create_engine
 from chatq.web.serve import GRACE
 from tests.parts.command import Chatq
 from tests.parts.ports import free_port
@@ -23,8 +25,12 @@ from tests.parts.waiting import until
 @pytest.fixture
 def role(chatq: Chatq, valkey: Valkey, tmp_path: Path) -> Chatq:
     """The command, for a running Redis and a database that is set up."""
-    chatq.environment |= {"REDIS_URL": valkey.url, "CHATQ_PORT": str(free_port()), "CHATQ_LOG_FORMAT": "console"}
-    assert chatq("db", "upgrade").returncode == 0
+    database = f"sqlite:///{tmp_path}/roles.sqlite3"
+    engine = create_engine(database)
+    schema.upgrade(engine)
+    engine.dispose()
+    chatq.environment |= {"REDIS_URL": valkey.url, "DATABASE_URL": database}
+    chatq.environment |= {"CHATQ_PORT": str(free_port()), "CHATQ_LOG_FORMAT": "console"}
     return chatq
 
 
