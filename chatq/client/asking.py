@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.request
 from typing import Any
@@ -20,6 +21,10 @@ def ask(url: str, headers: dict[str, str], method: str, path: str, document: obj
         NoAnswer: the server does not answer.
         ChatqError: it refuses, for the reason that the error names.
     """
+    for part in re.split("[/?]", path):
+        # A proxy would take them for folders, however they are spelt.
+        if part in {".", ".."}:
+            raise refusal("invalid-fields", f"{part!r} is an id that no address can name.")
     body = None if document is None else json.dumps(document).encode()
     if body is not None:
         headers = {**headers, "Content-Type": "application/json"}

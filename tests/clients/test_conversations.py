@@ -45,3 +45,9 @@ def test_message_is_edited_and_deleted(open_client: Open, roles: Roles) -> None:
     assert alice.expect("messageDeleted")["messageId"] == message
     with pytest.raises(Refused, match="message-deleted"):
         alice.do("edit", messageId=message, content="too late")
+
+
+@pytest.mark.parametrize("conversation", [".", ".."])
+def test_what_an_address_would_take_for_a_folder_is_not_asked_for(open_client: Open, conversation: str) -> None:
+    with pytest.raises(Refused, match="invalid-fields"):
+        open_client().do("conversation", conversationId=conversation)
