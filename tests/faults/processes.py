@@ -114,7 +114,7 @@ class Worker(Process):
         """Tell whether the worker is neither frozen nor dead."""
         try:
             status = Path(f"/proc/{self.pid}/stat").read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return False
         return status.rpartition(")")[2].split()[0] not in "TZX"
 

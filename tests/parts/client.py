@@ -27,7 +27,8 @@ class Client:
     def __init__(self, url: str, **options: Any) -> None:
         self.attentive = False
         """Whether it hears who types and who is there, which come at any time."""
-        self._opening = connect(url, compression=None, max_size=None, **options)
+        # It asks for no sign of life: while a test leaves what came unread, it would not see the answer.
+        self._opening = connect(url, compression=None, max_size=None, ping_interval=None, **options)
 
     def __enter__(self) -> Self:
         self.connection = self._opening.__enter__()
