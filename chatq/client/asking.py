@@ -31,7 +31,7 @@ def ask(url: str, headers: dict[str, str], method: str, path: str, document: obj
     address = f"{url}/api/{path}"
     request = urllib.request.Request(address, body, headers, method=method)  # noqa: S310  # the client checked the scheme
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310  # see above
             return json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.talking import (
@@ -38,34 +38,36 @@ def test_tick_never_goes_back(open_page: Open, roles: Roles) -> None:
     expect_tick(page, "hello", "Read")
 
 
-def test_menu_of_a_message_that_is_deleted_elsewhere_closes(open_page: Open, roles: Roles) -> None:
-    room = fresh()
-    page = open_page(user="alice", conversation=room)
+def page_with_a_menu_open(open_page: Open) -> Page:
+    """Open a page whose user has said hello, and opened the menu of that message."""
+    page = open_page(user="alice", conversation=fresh())
     expect_live(page)
     say(page, "hello")
     expect_tick(page, "hello", "Sent")
     message(page, "hello").hover()
     message(page, "hello").locator(".more").click()
-    expect(page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    return page
+
+
+def delete_elsewhere(page: Page, roles: Roles) -> None:
+    """Have the message deleted from another place, and wait until the page shows it."""
     stored = message(page, "hello").get_attribute("data-id")
     roles.http.delete(f"/api/messages/{stored}", headers={"X-Chatq-User": "alice"})
     expect_texts(page, ["This message was deleted."])
+
+
+def test_menu_of_a_message_that_is_deleted_elsewhere_closes(open_page: Open, roles: Roles) -> None:
+    page = page_with_a_menu_open(open_page)
+    expect(page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    delete_elsewhere(page, roles)
     expect(page.get_by_role("menu")).to_be_hidden()
     expect(field(page)).to_be_focused()
 
 
 def test_message_that_goes_while_one_is_asked_about_it_is_gone(open_page: Open, roles: Roles) -> None:
-    room = fresh()
-    page = open_page(user="alice", conversation=room)
-    expect_live(page)
-    say(page, "hello")
-    expect_tick(page, "hello", "Sent")
-    message(page, "hello").hover()
-    message(page, "hello").locator(".more").click()
+    page = page_with_a_menu_open(open_page)
     page.get_by_role("menuitem", name="Delete").click()
-    stored = message(page, "hello").get_attribute("data-id")
-    roles.http.delete(f"/api/messages/{stored}", headers={"X-Chatq-User": "alice"})
-    expect_texts(page, ["This message was deleted."])
+    delete_elsewhere(page, roles)
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     # It looks like any other that is gone, and no longer as if it were going
     expect(page.locator(".going")).to_have_count(0)
