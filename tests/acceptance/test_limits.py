@@ -258,13 +258,13 @@ def test_a_user_joins_only_so_many_conversations(limited: Roles) -> None:
 
 
 def test_a_user_opens_only_so_many_sockets(guarded: Roles) -> None:
-    alice, backend = Person(guarded, "alice"), Person(guarded, "backend", service=True)
+    hoarder, backend = Person(guarded, "hoarder"), Person(guarded, "backend", service=True)
     with ExitStack() as stack:
         opened = 0
         refused = None
         while refused is None and opened < 101:
             client = stack.enter_context(guarded.connect())
-            client.say("auth", **alice.proof)
+            client.say("auth", **hoarder.proof)
             try:
                 client.expect("authenticated")
             except ConnectionClosed as closed:
