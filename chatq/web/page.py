@@ -8,7 +8,7 @@ from chatq.web.answers import Answer, html_answer
 from chatq.web.security import page_headers
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     # No script of the page makes markup out of text, and so none may.
     "require-trusted-types-for 'script'; trusted-types 'none'"

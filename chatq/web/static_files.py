@@ -15,6 +15,7 @@ from chatq.web.answers import Answer, status_line
 _KINDS = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from contextlib import closing
 from http.client import HTTPResponse
@@ -589,6 +590,18 @@ def test_every_problem_has_its_page(roles: Roles) -> None:
         assert answer.headers["content-type"].startswith("text/html")
         assert code in answer.text
     assert problem_of(roles.http.get("/problems/none-such"))["code"] == "not-found"
+
+
+@ONE_DATABASE
+@pytest.mark.parametrize("page", ["/", "/docs", "/problems"])
+def test_what_a_page_loads_is_there_and_may_be_loaded(roles: Roles, page: str) -> None:
+    answer = roles.http.get(page)
+    assert "img-src 'self';" in answer.headers["content-security-policy"]
+    loaded = set(re.findall(r'<(?:link|script) [^>]*(?:href|src)="([^"]+)"', answer.text))
+    assert {"/static/icon.svg", "/static/page.css"} <= loaded
+    for path in loaded:
+        assert roles.http.get(path).status_code == 200, path
+    assert roles.http.get("/static/icon.svg").headers["content-type"] == "image/svg+xml"
 
 
 def test_health(roles: Roles) -> None:
