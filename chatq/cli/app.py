@@ -18,8 +18,8 @@ from chatq.cli.garbage import collect_rarely
 from chatq.cli.options import ending
 from chatq.cli.terminal import mend_streams, visible
 from chatq.errors import ChatqError, ExitCode
-from chatq.ops.version import version
 from chatq.settings.colour import in_colour
+from chatq.version import version
 
 _COMMANDS = (everything, api, worker, enqueue, tail, redis_check, db, bench, token)
 """In the order in which help shows them."""

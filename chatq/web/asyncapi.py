@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import version
 from typing import Any, get_args
 
 import msgspec
@@ -11,8 +10,9 @@ import msgspec
 from chatq.domain.events import Event, MessageFailed
 from chatq.realtime import server_frames
 from chatq.realtime.client_frames import Auth, DevelopmentAuth, Join, Leave, Mark, Ping, Send, Type
-from chatq.realtime.frames import CloseCode
+from chatq.realtime.framing import CloseCode
 from chatq.realtime.server_frames import ServerFrame
+from chatq.version import version
 from chatq.web.examples import add_examples
 from chatq.web.schemas import Schema, components, ref
 
@@ -63,7 +63,7 @@ def _of_any_server(*, with_tokens: bool) -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": "chatq",
-            "version": version("chatq"),
+            "version": version(),
             "description": _ABOUT,
             "license": {"name": "MIT"},
         },

@@ -21,7 +21,7 @@ from chatq.ops.bench.rows import remove_rows
 from chatq.ops.bench.size import PER_SECOND, Size
 from chatq.ops.bench.stages import Stages
 from chatq.ops.bench.surroundings import machine
-from chatq.ops.version import version
+from chatq.version import version
 
 Say = Callable[[str], None]
 Show = Callable[[str, int, int], None]
