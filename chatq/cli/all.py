@@ -1,6 +1,6 @@
 """``chatq all``: the whole system on this machine, in one terminal."""
 
-# ruff: noqa: PLC0415 - heavy imports wait until a command runs
+# ruff: noqa: PLC0415  # heavy imports wait until a command runs
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """``chatq api``: the HTTP API, the websocket endpoint and the web pages."""
 
-# ruff: noqa: PLC0415 - heavy imports wait until a command runs
+# ruff: noqa: PLC0415  # heavy imports wait until a command runs
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def api(
         check_exposure(chosen.host)
     if chosen.asks_for_tokens:
         # It is large: the processes share it if it is there before they are.
-        from chatq.access import tokens  # noqa: F401
+        from chatq.access import tokens  # noqa: F401  # for its being loaded
     prepare(chosen, "web")
 
     def make() -> Served:

@@ -1,6 +1,6 @@
 """``chatq bench``: measures this installation."""
 
-# ruff: noqa: PLC0415 - heavy imports wait until a command runs
+# ruff: noqa: PLC0415  # heavy imports wait until a command runs
 
 from __future__ import annotations
 

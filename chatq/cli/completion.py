@@ -31,8 +31,8 @@ def conversation_ids(context: typer.Context, incomplete: str) -> list[str]:
 
     from chatq.settings import load  # noqa: PLC0415  # heavy
     from chatq.store import schema  # noqa: PLC0415  # heavy
+    from chatq.store.completion import find_conversation_ids  # noqa: PLC0415  # heavy
     from chatq.store.engine import create_engine  # noqa: PLC0415  # heavy
-    from chatq.store.names import find_conversation_ids  # noqa: PLC0415  # heavy
 
     found: list[str] = []
 

@@ -68,6 +68,7 @@ def mend_streams() -> None:
                 os.dup2(null, number)
                 os.close(null)
             os.set_inheritable(number, True)
-            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
+            opened = open(number, "w" if number else "r", encoding="utf-8")  # noqa: PTH123, SIM115  # has no path, no end
+            setattr(sys, name, opened)
         elif number and isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")

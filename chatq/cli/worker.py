@@ -1,6 +1,6 @@
 """``chatq worker``: takes jobs, persists, emits."""
 
-# ruff: noqa: PLC0415 - heavy imports wait until a command runs
+# ruff: noqa: PLC0415  # heavy imports wait until a command runs
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chatq.domain.wire import encode
-from chatq.realtime.frames import text_frame
+from chatq.realtime.framing import text_frame
 from chatq.realtime.gossip import Here, Moves
 from chatq.realtime.server_frames import Presence
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from chatq.domain.messages import DEVELOPMENT_USER
-from chatq.realtime.frames import CloseCode
+from chatq.realtime.framing import CloseCode
 from chatq.realtime.live import BURST_BYTES, Numbered, in_chunks
 
 BURST_PAUSE_SECONDS = 0.05

@@ -87,7 +87,7 @@ class Language:
     def __init__(self, **kinds: type[Frame]) -> None:
         """Take them by type."""
         self._kinds = kinds
-        self._decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Union[tuple(kinds.values())])  # noqa: UP007
+        self._decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Union[tuple(kinds.values())])  # noqa: UP007  # of a tuple
 
     def read(self, message: str | bytes) -> Frame:
         """Return the frame that a message holds.

@@ -25,13 +25,8 @@ class Company:
         self._rooms = rooms
         self._is_doubtful = is_doubtful
         gossip = Gossip(client)
-        self._presence = Presence(client, gossip, self)
-        self._typists = Typists(gossip, self)
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether nothing may be told for now."""
-        return self._is_doubtful()
+        self._presence = Presence(client, gossip, self._tell_of_each, is_doubtful)
+        self._typists = Typists(gossip, self._tell_others)
 
     def enter(self, connection: Connection, room: Room) -> None:
         """A connection follows a room from now on: tell it who is there, and the others that it is."""
@@ -72,13 +67,13 @@ class Company:
         """Learn that the bus was down, and is restored."""
         self._presence.restored()
 
-    def tell_others(self, conversation_id: str, user_id: str, frame: bytes) -> None:
+    def _tell_others(self, conversation_id: str, user_id: str, frame: bytes) -> None:
         """Send a frame to all followers of a conversation that are not this user's."""
         room = self._rooms.get(keys.conversation_channel(conversation_id))
-        if room is not None and not self.doubtful:
+        if room is not None and not self._is_doubtful():
             room.audience.tell_others(user_id, frame)
 
-    def tell_of_each(self, conversation_id: str, frames: Mapping[str, bytes]) -> None:
+    def _tell_of_each(self, conversation_id: str, frames: Mapping[str, bytes]) -> None:
         """Send frames, by whom each is about, to all followers of a conversation, but none about a follower's own."""
         room = self._rooms.get(keys.conversation_channel(conversation_id))
         if room is not None:

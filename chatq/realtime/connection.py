@@ -11,7 +11,7 @@ from gevent.event import Event
 from gevent.socket import SHUT_RDWR, wait_read
 from gevent.socket import socket as Socket  # noqa: N812  # a class by a lower-case name
 
-from chatq.realtime.frames import CloseCode, close_frame, ping_frame, pong_frame
+from chatq.realtime.framing import CloseCode, close_frame, ping_frame, pong_frame
 from chatq.realtime.outbox import Outbox
 from chatq.realtime.reader import End, Ping, Pong, Reader
 

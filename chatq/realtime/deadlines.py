@@ -7,7 +7,7 @@ import time
 import gevent
 
 from chatq.realtime.connection import Connection
-from chatq.realtime.frames import CloseCode
+from chatq.realtime.framing import CloseCode
 
 LOOK_SECONDS = 1.0
 

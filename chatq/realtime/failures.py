@@ -16,7 +16,7 @@ from chatq.queue import keys
 from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
 from chatq.realtime.connection import Connection
-from chatq.realtime.frames import text_frame
+from chatq.realtime.framing import text_frame
 from chatq.store.failures import Failure, pending_failures, resolve_failures
 
 log = structlog.get_logger("chatq.realtime")

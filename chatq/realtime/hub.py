@@ -18,7 +18,7 @@ from chatq.realtime.archive import Archive
 from chatq.realtime.bus import Bus
 from chatq.realtime.company import Company
 from chatq.realtime.connection import Connection
-from chatq.realtime.frames import CloseCode, text_frame
+from chatq.realtime.framing import CloseCode, text_frame
 from chatq.realtime.gossip import MARK
 from chatq.realtime.live import numbered
 from chatq.realtime.recovery import Recovery

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from chatq.realtime.frames import text_frame
+from chatq.realtime.framing import text_frame
 
 CHUNK_BYTES = 64 * 1024
 """How much of a page is sent before the rest waits for those who get it."""

@@ -6,8 +6,7 @@ by whoever begins to follow a conversation. A process counts as long as it renew
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping
 from uuid import uuid4
 
 import gevent
@@ -30,17 +29,6 @@ RENEW_SECONDS = 2.5
 log = structlog.get_logger("chatq.realtime")
 
 
-class Audience(Protocol):
-    """Where frames for a conversation's followers in this process go."""
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether somebody may follow a conversation who has no right to: then nothing is told yet."""
-
-    def tell_of_each(self, conversation_id: str, frames: Mapping[str, bytes]) -> None:
-        """Send frames to all followers, but none that is about a follower's own user."""
-
-
 class Presence:
     """Who is there in the conversations that are followed in this process.
 
@@ -48,10 +36,21 @@ class Presence:
     what has changed while something has.
     """
 
-    def __init__(self, client: redis.Redis, gossip: Gossip, audience: Audience) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        gossip: Gossip,
+        tell_of_each: Callable[[str, Mapping[str, bytes]], None],
+        is_doubtful: Callable[[], bool],
+    ) -> None:
+        """Take what sends the followers of a conversation in this process frames, by the user whom each is about.
+
+        While ``is_doubtful`` says that somebody may follow one who has no right to, nothing is told.
+        """
         self._client = client
         self._gossip = gossip
-        self._audience = audience
+        self._tell_of_each = tell_of_each
+        self._is_doubtful = is_doubtful
         self._process = uuid4().hex[:16]
         self._rooms: dict[str, Attendance] = {}
         """By conversation: all that are followed here."""
@@ -126,13 +125,13 @@ class Presence:
         try:
             while self._changed:
                 gevent.sleep(TELL_SECONDS)
-                if self._audience.doubtful:
+                if self._is_doubtful():
                     continue
                 changed, self._changed = self._changed, {}
                 for room in changed.values():
                     self._publish(room)
                     if frames := room.take_frames():
-                        self._audience.tell_of_each(room.conversation_id, frames)
+                        self._tell_of_each(room.conversation_id, frames)
                         # Telling a crowd takes a while, in which others have their turn.
                         gevent.sleep(0)
         finally:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chatq.realtime.frames import CloseCode
+from chatq.realtime.framing import CloseCode
 
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _FIN, _RESERVED, _MASKED = 0x80, 0x70, 0x80

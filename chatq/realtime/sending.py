@@ -20,7 +20,7 @@ from chatq.queue.codec import QueuedJob
 from chatq.queue.edge import Accepted
 from chatq.realtime import server_frames
 from chatq.realtime.connection import Connection
-from chatq.realtime.frames import CloseCode, text_frame
+from chatq.realtime.framing import CloseCode, text_frame
 
 JOBS_AT_ONCE = 1000
 """About how many jobs go to the edge together."""

@@ -29,7 +29,7 @@ from chatq.realtime.client_frames import (
 )
 from chatq.realtime.connection import HEARTBEAT_SECONDS, Closed, Connection
 from chatq.realtime.failures import tell_failures
-from chatq.realtime.frames import CloseCode, text_frame
+from chatq.realtime.framing import CloseCode, text_frame
 from chatq.realtime.marking import Refused, read_marks
 from chatq.realtime.meter import Meter, TooFast
 from chatq.realtime.room import NotKept

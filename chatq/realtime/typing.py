@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from collections.abc import Callable
 
 import gevent
 
 from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.domain.wire import encode
 from chatq.realtime import gossip
-from chatq.realtime.frames import text_frame
+from chatq.realtime.framing import text_frame
 from chatq.realtime.server_frames import Typing
 
 REPEAT_SECONDS = 2.0
@@ -25,13 +25,6 @@ _Who = tuple[str, str]
 """A conversation and a user."""
 
 
-class Audience(Protocol):
-    """Where frames for a conversation's followers in this process go."""
-
-    def tell_others(self, conversation_id: str, user_id: str, frame: bytes) -> None:
-        """Send a frame to all followers that are not this user's."""
-
-
 class Typists:
     """Who types, as far as this process has to know.
 
@@ -39,9 +32,10 @@ class Typists:
     itself: the process from which it was heard may be gone.
     """
 
-    def __init__(self, news: gossip.Gossip, audience: Audience) -> None:
+    def __init__(self, news: gossip.Gossip, tell_others: Callable[[str, str, bytes], None]) -> None:
+        """Take what sends the followers of a conversation in this process, but for one user's own, a frame."""
         self._gossip = news
-        self._audience = audience
+        self._tell_others = tell_others
         self._told: dict[_Who, tuple[bool, float, object]] = {}
         """What was told of this process's own users, when, and by whose word; for as long as it may matter."""
         self._put_off: dict[_Who, tuple[bool, object]] = {}
@@ -89,7 +83,7 @@ class Typists:
     def _tell(self, who: _Who, *, active: bool) -> None:
         conversation_id, user_id = who
         frame = Typing(conversation_id=conversation_id, user_id=user_id, active=active)
-        self._audience.tell_others(conversation_id, user_id, text_frame(encode(frame)))
+        self._tell_others(conversation_id, user_id, text_frame(encode(frame)))
 
     def _look_soon(self) -> None:
         if self._looking is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatq.queue import keys
 from chatq.realtime.bus import Bus
 from chatq.realtime.connection import Connection
-from chatq.realtime.frames import text_frame
+from chatq.realtime.framing import text_frame
 
 
 class Users:

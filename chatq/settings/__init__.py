@@ -180,8 +180,8 @@ def _dot_env(path: Path) -> dict[str, str]:
         raise BadSetting(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise BadSetting(f"{path} cannot be read: it is not UTF-8.") from None
-    from dotenv import dotenv_values  # noqa: PLC0415 - most directories have no such file
-    from dotenv.parser import parse_stream  # noqa: PLC0415
+    from dotenv import dotenv_values  # noqa: PLC0415  # most directories have no such file
+    from dotenv.parser import parse_stream  # noqa: PLC0415  # see above
 
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:

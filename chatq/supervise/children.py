@@ -38,7 +38,7 @@ class Child:
                 start_new_session=True,
                 # The process itself registers with the guard: the supervisor may be killed at any moment. This
                 # process has no other threads whose locks a fork could freeze.
-                preexec_fn=lambda: guard.watch(os.getpid()),  # noqa: PLW1509
+                preexec_fn=lambda: guard.watch(os.getpid()),  # noqa: PLW1509  # see above
             )
         except OSError as error:
             if self._pulse is not None:

@@ -17,7 +17,7 @@ SOURCES, WORKERS, STORES = 0, 1, 2
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _OWN_NAMES = re.compile(r"chatq|valkey|db|api|handlers|worker(\.[0-9]+)?")
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to bind to, but to recognise
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # not to bind to, but to recognise
 
 
 def roles(

@@ -116,7 +116,7 @@ class EmbeddedValkey:
         recorded = self._recorded()
         if recorded is not None and _is_own(recorded.parent):
             yield recorded.parent
-        for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes a private directory there
+        for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108  # mkdtemp makes a private directory there
             yield Path(tempfile.mkdtemp(prefix="chatq-", dir=parent))
 
 

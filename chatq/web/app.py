@@ -25,10 +25,10 @@ from chatq.web.conversations import Conversations
 from chatq.web.documents import Documents
 from chatq.web.health import Health
 from chatq.web.identity import Identity
+from chatq.web.interface import OPERATIONS
 from chatq.web.jobs import Jobs
 from chatq.web.members import Members
 from chatq.web.messages import Messages
-from chatq.web.operations import OPERATIONS
 from chatq.web.page import Page
 from chatq.web.problem_pages import ProblemPages
 from chatq.web.requests import Environ

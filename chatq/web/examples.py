@@ -82,7 +82,7 @@ _OVER_HTTP: tuple[object, ...] = (
     Readiness(redis="ok", database="ok"),
 )  # fmt: skip
 _OVER_THE_SOCKET: tuple[object, ...] = (
-    client_frames.Auth(ref="1", token="eyJhbGciOiJIUzI1NiJ9…"),  # noqa: S106 - it is none
+    client_frames.Auth(ref="1", token="eyJhbGciOiJIUzI1NiJ9…"),  # noqa: S106  # it is none
     client_frames.DevelopmentAuth(ref="1", user_id=_ALICE),
     client_frames.Join(ref="2", conversation_id=CONVERSATION_ID, since=0),
     client_frames.Send(ref="3", conversation_id=CONVERSATION_ID, message_data=_data),

@@ -21,7 +21,7 @@ from chatq.web.responses import write_at_once
 from chatq.web.unreadable import answer_unreadable
 
 
-class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
+class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no types
     """One process that serves requests and sockets.
 
     On SIGTERM it accepts no more connections, closes those that wait for a next request, has the application
@@ -121,7 +121,7 @@ class Worker(GeventWorker):  # type: ignore[misc] # gunicorn ships no types
         return server
 
 
-class _Idle(gevent.Timeout):  # type: ignore[misc] # gevent ships no types
+class _Idle(gevent.Timeout):  # type: ignore[misc]  # gevent ships no types
     """The wait of one connection for its next request; silently over after some seconds, or at once by ``end``."""
 
     def __init__(self, seconds: float, waiting: set[_Idle]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from chatq.errors import ChatqError
+from chatq.version import version
 from chatq.web.examples import add_examples
 from chatq.web.explanations import EXPLANATIONS
+from chatq.web.interface import OPERATIONS
 from chatq.web.operation import JSON, Operation, Parameter, Reply
-from chatq.web.operations import OPERATIONS
 from chatq.web.problems import ProblemDocument
 from chatq.web.requests import USER_HEADER
 from chatq.web.schemas import Schema, as_sentence, components, ref, schema_of
@@ -48,7 +48,7 @@ def openapi(*, with_tokens: bool) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "chatq",
-            "version": version("chatq"),
+            "version": version(),
             "summary": "A message queue for chat: ordered, and exactly once in effect.",
             "description": f"{_ABOUT}\n\n{_WITH_TOKENS if with_tokens else _DEVELOPMENT}",
             "license": {"name": "MIT", "identifier": "MIT"},

@@ -7,7 +7,7 @@ from typing import Any
 from gunicorn.http import wsgi
 
 
-class Response(wsgi.Response):  # type: ignore[misc] # gunicorn ships no types
+class Response(wsgi.Response):  # type: ignore[misc]  # gunicorn ships no types
     """Sends the head of a response together with the first of its body.
 
     gunicorn sends them one after the other: a system call more for each response, and often a packet.

@@ -69,7 +69,7 @@ def serve(settings: Settings, make: Callable[[], Served]) -> ExitCode:
     return _Application(options, make).serve()
 
 
-class _Application(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
+class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def __init__(self, options: dict[str, Any], make: Callable[[], Served]) -> None:
         self._options = options
         self._make = make
@@ -106,13 +106,13 @@ class _Application(BaseApplication):  # type: ignore[misc] # gunicorn ships no t
         return ExitCode.DONE
 
 
-class _Arbiter(Arbiter):  # type: ignore[misc] # gunicorn ships no types
+class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn ships no types
     def handle_int(self) -> None:
         """End in order on the first Ctrl-C; gunicorn makes the second one quick."""
         self.handle_term()
 
 
-class _Log(glogging.Logger):  # type: ignore[misc] # gunicorn ships no types
+class _Log(glogging.Logger):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn's log goes where all of chatq's goes."""
 
     def setup(self, cfg: Any) -> None:
@@ -123,7 +123,7 @@ class _Log(glogging.Logger):  # type: ignore[misc] # gunicorn ships no types
 
 def _memory_directory() -> str | None:
     """Return where gunicorn's heartbeat files never wait for a disk."""
-    path = Path("/dev/shm")  # noqa: S108 - the files are made by mkstemp
+    path = Path("/dev/shm")  # noqa: S108  # the files are made by mkstemp
     return str(path) if path.is_dir() and os.access(path, os.W_OK) else None
 
 

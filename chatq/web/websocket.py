@@ -15,7 +15,7 @@ from flask import Flask, request
 from chatq.domain.messages import max_document_bytes
 from chatq.errors import ChatqError, OriginRefused, RequestRefused, UpgradeRequired
 from chatq.realtime.connection import Connection
-from chatq.realtime.frames import CloseCode
+from chatq.realtime.framing import CloseCode
 from chatq.realtime.session import Session
 from chatq.realtime.shared import Shared
 from chatq.web.plain import read_handshake

@@ -449,12 +449,12 @@ def test_what_hears_of_removals_stays_connected_while_nothing_is_said(
 def test_beyond_this_machine_only_with_tokens_or_on_demand(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> None:
     roles = Roles(chatq, valkey.url, sqlite_url)
     for command in ("api", "all"):
-        ended = chatq(command, "--host", "0.0.0.0", "--port", str(roles.port), env=roles.environment)  # noqa: S104
+        ended = chatq(command, "--host", "0.0.0.0", "--port", str(roles.port), env=roles.environment)  # noqa: S104  # it is refused
         assert ended.returncode == 2
         assert "CHATQ_JWT_SECRET" in ended.stderr
         assert "--insecure" in ended.stderr
     for arguments, env in (((), {"CHATQ_JWT_SECRET": SECRET}), (("--insecure",), {})):
-        api = roles.start_api("--host", "0.0.0.0", *arguments, env=env)  # noqa: S104
+        api = roles.start_api("--host", "0.0.0.0", *arguments, env=env)  # noqa: S104  # as asked for
         assert roles.http.get("/api/conversations").status_code == (401 if env else 200)
         assert api.terminate() == 0
         assert SECRET not in api.output

@@ -21,9 +21,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from chatq.access.tokens import sign
+from chatq.web.interface import OPERATIONS
 from chatq.web.openapi import openapi
 from chatq.web.operation import Operation
-from chatq.web.operations import OPERATIONS
 from chatq.web.requests import KEY_HEADER
 from tests.parts.people import SECRET
 from tests.parts.roles import Roles, installed

@@ -125,13 +125,13 @@ def test_an_api_alone_takes_messages_for_a_worker_that_comes_later(role: Chatq) 
     running = role.start("api")
     running.wait_for("listening")
     body = {"conversationId": "c", "messageData": {"senderId": "alice", "content": "hello"}}
-    request = urllib.request.Request(  # noqa: S310 - our own server
+    request = urllib.request.Request(  # noqa: S310  # our own server
         f"{url}/api/messages", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - our own server
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # our own server
         message = json.load(answer)["messageId"]
     assert role("worker", "--burst").returncode == 0
-    with urllib.request.urlopen(f"{url}/api/messages/{message}", timeout=10) as answer:  # noqa: S310 - our own server
+    with urllib.request.urlopen(f"{url}/api/messages/{message}", timeout=10) as answer:  # noqa: S310  # our own server
         assert json.load(answer)["state"] == "persisted"
     running.send_signal(signal.SIGINT)
     assert running.wait() == 0
@@ -140,7 +140,7 @@ def test_an_api_alone_takes_messages_for_a_worker_that_comes_later(role: Chatq) 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--host", "0.0.0.0"], 2, "--insecure"),  # noqa: S104 - it is refused
+        (["--host", "0.0.0.0"], 2, "--insecure"),  # noqa: S104  # it is refused
         (["--host", "::", "--port", "8000"], 2, "--insecure"),
         (["--api-workers", "0"], 2, "CHATQ_API_WORKERS is 0"),
         (["--port", "99999"], 2, r"--port \(CHATQ_PORT\) is '99999'"),

@@ -39,7 +39,7 @@ def request(method: str = "POST", host: str | None = "localhost:8000", origin: s
         ("localhost.example", False),
         ("notlocalhost", False),
         ("127.0.0.1.example", False),
-        ("0.0.0.0", False),  # noqa: S104 - a name like others here
+        ("0.0.0.0", False),  # noqa: S104  # a name like others here
         ("10.0.0.1", False),
         ("", False),
     ],
@@ -58,7 +58,7 @@ def test_loopback_server_is_known_under_loopback_names_only(tmp_path: Path) -> N
 
 
 def test_server_for_others_is_known_under_any_name(tmp_path: Path) -> None:
-    assert gate(tmp_path, CHATQ_HOST="0.0.0.0").admit(request("GET", host="chat.example")) == []  # noqa: S104 - nothing listens
+    assert gate(tmp_path, CHATQ_HOST="0.0.0.0").admit(request("GET", host="chat.example")) == []  # noqa: S104  # nothing listens
 
 
 def test_allowed_origin_is_also_a_host_name(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from chatq.cli.compose import build
 from chatq.errors import ChatqError
 from chatq.realtime.client_frames import DEVELOPMENT_LANGUAGE, LANGUAGE
-from chatq.realtime.frames import CloseCode
+from chatq.realtime.framing import CloseCode
 from chatq.settings import load
 from chatq.web.app import create_app
 from chatq.web.asyncapi import CLOSE_CODES, asyncapi

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, delete, insert, update
 
 from chatq.realtime import live
 from chatq.realtime import room as room_module
-from chatq.realtime.frames import CloseCode
+from chatq.realtime.framing import CloseCode
 from chatq.realtime.live import BURST_BYTES, CHUNK_BYTES, Numbered, Past, Window, in_chunks, numbered
 from chatq.realtime.room import NotKept, Room
 from chatq.store import schema

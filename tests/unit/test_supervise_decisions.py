@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from chatq.errors import ExitCode, RedisUnavailable
@@ -268,8 +266,7 @@ def test_asked_to_stop_while_a_death_ends_everything_keeps_its_exit_code() -> No
 
 
 def test_asked_to_stop_before_all_have_started_starts_no_more() -> None:
-    ready: Callable[[], bool] = lambda: True  # noqa: E731
-    play = Play(Role("valkey", ("valkey",), ready=ready), API)
+    play = Play(Role("valkey", ("valkey",), ready=lambda: True), API)
     play.supervisor.asked_to_stop()
     play.after(1)
     play.ends("valkey", 0)

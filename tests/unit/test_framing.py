@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from chatq.realtime.frames import CloseCode, close_frame, ping_frame, pong_frame, text_frame
+from chatq.realtime.framing import CloseCode, close_frame, ping_frame, pong_frame, text_frame
 
 
 def read(data: bytes) -> list[tuple[Opcode, object]]:

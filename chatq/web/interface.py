@@ -1,4 +1,4 @@
-"""All that can be asked over HTTP: one table, from which both the routes and ``/openapi.json`` are made."""
+"""The HTTP interface, all that can be asked: one table, from which both the routes and ``/openapi.json`` are made."""
 
 from __future__ import annotations
 
