@@ -58,17 +58,7 @@ class Programs:
 
     def start(self, script: str, environment: Mapping[str, str]) -> Running:
         """Start a program and return it running."""
-        process = subprocess.Popen(
-            [self.node, script],
-            cwd=self._directory,
-            env=_environment(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        return Running(process)
+        return Running([self.node, script], _environment(environment), self._directory)
 
 
 def _environment(own: Mapping[str, str] | None) -> dict[str, str]:

@@ -112,16 +112,7 @@ class Reader:
 
     def start(self, script: str, pattern: str) -> Running:
         """Run lines of a shell until the page ends, or starts them anew; wait until they print ``pattern``."""
-        process = subprocess.Popen(
-            self._bash(script),
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        running = Running(process)
+        running = Running(self._bash(script), self._environment)
         self._running.append(running)
         self._output = lambda: running.output
         running.wait_for(re.escape(pattern), timeout=60)

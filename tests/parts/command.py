@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
@@ -49,17 +49,8 @@ class Chatq:
 
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> Running:
         """Start ``chatq`` with ``args`` and return the running process."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "chatq", *args],
-            cwd=self.directory,
-            env={**self.environment, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        running = Running(process)
+        command = [sys.executable, "-m", "chatq", *args]
+        running = Running(command, {**self.environment, **(env or {})}, self.directory)
         self._running.append(running)
         return running
 
@@ -76,10 +67,19 @@ class Chatq:
 
 
 class Running:
-    """A ``chatq`` process that runs, with what it has printed so far."""
+    """A command that runs, by itself and with nothing to read, and what it has printed so far."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], directory: Path | None = None) -> None:
+        self.process = process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
         self.stdout: list[str] = []
         self.stderr: list[str] = []
         self._news: Queue[None] = Queue()

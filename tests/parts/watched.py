@@ -1,7 +1,7 @@
 """A supervisor that watches one process, with a timeout of some seconds: ``python -m tests.parts.watched``.
 
 Arguments: whose lines the output has (``named`` or ``plain``), the timeout, and what the process does besides
-living: ``calm``, nothing, ``chatty``, print long lines, or else it becomes ``mute`` and hangs.
+living: ``calm``, print a line a second, ``chatty``, print long lines, or else it becomes ``mute`` and hangs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from chatq.supervise.loop import supervise_named, supervise_plain
 from chatq.supervise.role import Role
 
 TURN_SECONDS = 0.1
+TURNS_A_LINE = 10
 
 
 def supervise(output: str, timeout: float, manner: str) -> int:
@@ -36,6 +37,8 @@ def live(manner: str) -> None:
             give_sign()
         if turn == 0:
             print("up", os.getpid(), file=sys.stderr, flush=True)
+        if manner == "calm" and turn % TURNS_A_LINE == TURNS_A_LINE - 1:
+            print("lives", file=sys.stderr, flush=True)
         if manner == "chatty":
             print("x" * 100_000, file=sys.stderr, flush=True)
         if manner == "mute":
