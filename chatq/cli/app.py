@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from chatq.cli import all as everything
 from chatq.cli import api, bench, db, enqueue, redis_check, tail, token, versions, worker
+from chatq.cli.completion_words import whole_words
 from chatq.cli.garbage import collect_rarely
 from chatq.cli.options import ending
 from chatq.cli.terminal import mend_streams, visible
@@ -99,7 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    result = app(args=arguments, prog_name="chatq", standalone_mode=False)
+    with whole_words():
+        result = app(args=arguments, prog_name="chatq", standalone_mode=False)
     if result == 128 + 2:  # Typer's word for Ctrl-C
         raise KeyboardInterrupt
     return int(result) if isinstance(result, int) else ExitCode.DONE

@@ -10,7 +10,7 @@ from datetime import datetime
 from redis import Redis
 
 from chatq.cli.compose import Services, build, check, redis_in_words
-from chatq.cli.terminal import CONTROL, console, say
+from chatq.cli.terminal import console, say, visible
 from chatq.cli.transcript import Transcript
 from chatq.domain.messages import Message
 from chatq.errors import DatabaseError
@@ -117,7 +117,7 @@ def _print_frames(payloads: Sequence[str]) -> None:
     text = "".join([f"{payload}\n" for payload in payloads])
     if sys.stdout.isatty():
         # The same JSON, spelt so that no terminal acts upon it.
-        text = CONTROL.sub(lambda found: _as_json(found.group()), text)
+        text = visible(text, _as_json)
     sys.stdout.buffer.write(text.encode())
     sys.stdout.flush()
 

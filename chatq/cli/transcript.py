@@ -21,7 +21,7 @@ from datetime import date, datetime
 from rich.console import Console
 from rich.text import Text
 
-from chatq.cli.terminal import CONTROL, escaped
+from chatq.cli.terminal import escaped, find_acting
 from chatq.domain.clock import moment
 from chatq.domain.events import MessageDeleted, MessageEdited, NewMessage, from_payload
 from chatq.domain.messages import Message
@@ -150,11 +150,11 @@ def _name(name: str) -> Text:
 
 
 def _content(content: str) -> Text:
-    """Return what somebody wrote with everything made visible that a terminal would act upon."""
+    """Return what somebody wrote with everything made visible that a terminal would act upon, or that hides."""
     text = Text()
     end = 0
     content = content.replace("\r\n", "\n").expandtabs(4)
-    for found in CONTROL.finditer(content):
+    for found in find_acting(content):
         text.append(content[end : found.start()]).append(escaped(found.group()), "reverse")
         end = found.end()
     return text.append(content[end:])

@@ -106,6 +106,8 @@ def malformed(data: bytes | str, error: Exception) -> MalformedJson:
 
 def find_problems(value: object, kind: Any, path: str = "") -> list[FieldProblem]:
     """List everything in ``value`` that does not fit ``kind``, each with its dotted path."""
+    if isinstance(value, list) and _is_list(kind):
+        return _find_in_list(value, kind, path)
     struct = _struct_in(kind)
     if struct is None or not isinstance(value, dict):
         try:
@@ -128,6 +130,20 @@ def find_problems(value: object, kind: Any, path: str = "") -> list[FieldProblem
     return problems
 
 
+def _find_in_list(value: list[Any], kind: Any, path: str) -> list[FieldProblem]:
+    """List what is wrong with a list, or else with its elements: the first of them is ``members.0``."""
+    metadata = getattr(kind, "__metadata__", ())
+    try:
+        msgspec.convert(value, Annotated[(list, *metadata)] if metadata else list)
+    except msgspec.ValidationError as error:
+        return [FieldProblem(path, _in_words(kind, value, str(error)))]
+    (element,) = get_args(get_args(kind)[0] if metadata else kind)
+    if msgspec.Raw in (element, *get_args(element)):
+        # Whatever it is.
+        return []
+    return [problem for at, each in enumerate(value) for problem in find_problems(each, element, f"{path}.{at}")]
+
+
 @functools.cache
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
@@ -136,6 +152,10 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 @functools.cache
 def _hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
     return get_type_hints(struct, include_extras=True)
+
+
+def _is_list(kind: Any) -> bool:
+    return list in (get_origin(kind), *map(get_origin, get_args(kind)[:1]))
 
 
 def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
@@ -149,10 +169,10 @@ def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
 def _in_words(kind: Any, value: object, error: str) -> str:
     for part in (kind, *get_args(kind)):
         for meta in getattr(part, "__metadata__", ()):
-            if not isinstance(meta, msgspec.Meta) or not isinstance(value, str):
+            if not isinstance(meta, msgspec.Meta) or not isinstance(value, str | list):
                 continue
             explain = (meta.extra or {}).get(EXPLAIN)
-            if explain and (problem := explain(value)):
+            if explain and isinstance(value, str) and (problem := explain(value)):
                 return str(problem)
             if meta.description:
                 return f"must be {meta.description}"

@@ -20,7 +20,12 @@ from tests.parts.terminal import Terminal
 def complete(chatq: Chatq, line: str, **environment: str) -> list[str]:
     """Return what is offered to bash for the last word of a line."""
     words = line.split(" ")
-    env = {"_CHATQ_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), **environment}
+    env = {
+        "_CHATQ_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+        **environment,
+    }
     done = chatq(env=env)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
@@ -91,13 +96,19 @@ def test_zsh_and_fish_are_told_what_names_mean(chatq: Chatq) -> None:
     assert chatq(env={"_CHATQ_COMPLETE": "complete_fish", **fish}).stdout == "sendMessage\tstore a new message\n"
 
 
-def test_tab_in_a_shell(chatq: Chatq, tmp_path: Path) -> None:
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_tab_in_a_shell(installation: Installation, tmp_path: Path) -> None:
+    for conversation in ("team:alpha:one", "team:alpha:one@home", "team:beta"):
+        installation.send("hello", conversation)
+    installation.work_off()
+    chatq = installation.chatq
     # Given a shell with our completion
     program = tmp_path / "bin" / "chatq"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m chatq "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    environment = {**chatq.environment, "PATH": f"{program.parent}:{chatq.environment['PATH']}", "PS1": "> "}
+    path = f"{program.parent}:{chatq.environment['PATH']}"
+    environment = {**chatq.environment, **installation.environment, "PATH": path, "PS1": "> "}
     with closing(Terminal(["bash", "--norc", "--noprofile", "-i"], environment, tmp_path, columns=200)) as terminal:
         terminal.type('eval "$(_CHATQ_COMPLETE=source_bash chatq)"; echo so""urced\n')
         terminal.wait_for("sourced")
@@ -106,6 +117,17 @@ def test_tab_in_a_shell(chatq: Chatq, tmp_path: Path) -> None:
         terminal.wait_for("chatq enqueue sendMessage ")
         terminal.type("--wa\t")
         terminal.wait_for("sendMessage --wait ")
+        # And so where bash takes a word for several; it rings where there is a choice
+        terminal.type("\x15chatq tail te\t")
+        terminal.wait_for("tail te\a*am:")
+        terminal.type("a\t")
+        terminal.wait_for("am:\a*a\a*lpha:one")
+        terminal.type("@\t")
+        terminal.wait_for("home")
+        terminal.type("\x15chatq tail --lines=3 team:b\t")
+        terminal.wait_for("team:b\a*eta ")
+        terminal.type("\x15chatq tail team:\t\t")
+        terminal.wait_for("alpha:one +alpha:one@home +beta")
         terminal.type("\x15exit\n")
         assert terminal.wait() == 0
     assert not re.search("Traceback|rror", terminal.text)

@@ -35,6 +35,7 @@ def test_a_request_is_tried(open_page: Open, roles: Roles) -> None:
     # The command says the same, fit for a shell.
     command = operation.get_by_label("curl command of sendMessage")
     expect(command).to_contain_text("-H 'X-Chatq-User: alice'")
+    expect(command).to_contain_text("--data-raw '{")
     expect(command).to_contain_text("it'\\''s tried")
 
     operation.get_by_role("button", name="Send POST request").click()

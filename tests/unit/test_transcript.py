@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.color import Color
 from rich.console import Console
 
-from chatq.cli.terminal import CONTROL, visible
+from chatq.cli.terminal import find_acting, visible
 from chatq.cli.transcript import PALETTE, Transcript
 from chatq.domain.clock import render
 from chatq.domain.events import Event, MessageDeleted, MessageEdited, NewMessage, to_payload
@@ -136,16 +136,62 @@ def test_names_can_be_read_on_black_and_on_white(number: int) -> None:
     assert 1.05 / (luminance + 0.05) >= 3.5
 
 
-def test_whatever_does_something_to_a_terminal_is_escaped() -> None:
+def acting(text: str) -> set[str]:
+    """Return the characters of a text that are escaped."""
+    return {found.group() for found in find_acting(text)}
+
+
+IGNORABLE = (
+    "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 FFF0-FFF8 "
+    "1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+)
+"""``Default_Ignorable_Code_Point`` in https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt"""
+
+
+def test_whatever_does_something_to_a_terminal_or_hides_is_escaped() -> None:
     everything = "".join(map(chr, range(0x110000)))
-    acting = {c for c in everything if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}} - {"\t", "\n"}
+    controls = {c for c in everything if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}} - {"\t", "\n"}
     turning = {c for c in everything if unicodedata.bidirectional(c) in {"LRE", "RLE", "LRO", "RLO", "PDF"}}
     isolating = {c for c in everything if unicodedata.bidirectional(c) in {"LRI", "RLI", "FSI", "PDI"}}
-    assert acting | turning | isolating <= set(CONTROL.findall(everything))
-    # And all that is written is not, nor what joins the parts of an emoji
-    written = {c for c in everything if unicodedata.category(c)[0] in "LMNPS" or c == " "} | {"\u200d", "\u200c"}
-    assert not [c for c in written if CONTROL.match(c) and unicodedata.category(c) != "Mn"]
+    ends = [[int(end, 16) for end in part.split("-")] for part in IGNORABLE.split()]
+    hiding = {chr(code) for first, *last in ends for code in range(first, (last or [first])[0] + 1)}
+    assert controls | turning | isolating | hiding <= acting(" ".join(everything))
+    # And all else that is written is not
+    written = {c for c in everything if unicodedata.category(c)[0] in "LMNPS" or c == " "} - hiding
+    assert not written & acting(" ".join(everything))
     assert visible("a\x1b[1mb\n\tc\u202e") == "a\\x1b[1mb\n\tc\\u202e"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "👩🏽\u200d🚀 👨\u200d👩\u200d👧\u200d👦 🏳\ufe0f\u200d🌈 ❤\ufe0f\u200d🔥 🇳🇿 1\ufe0f\u20e3 ☎\ufe0e",
+        "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "ക്\u200d ක්\u200dර",
+        "ᠠ\u180b 葛\U000e0100 㐂\ufe00",
+    ],
+    ids=["emoji", "flag", "Persian", "Indic", "variants"],
+)
+def test_what_emoji_and_scripts_need_stays(text: str) -> None:
+    assert visible(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("pass\u00adword", "pass\\xadword"),
+        ("\u3164\u115f", "\\u3164\\u115f"),
+        ("a\u200db\u200cc", "a\\u200db\\u200cc"),
+        ("a\ufe0f", "a\\ufe0f"),
+        ("👩\u200d\u200d", "👩\\u200d\\u200d"),
+        ("❤\ufe0f\ufe0f", "❤\ufe0f\\ufe0f"),
+        ("🏴\U000e0068\U000e0069\U000e007f", "🏴\\U000e0068\\U000e0069\\U000e007f"),
+        ("葛\U000e0100\U000e0101", "葛\U000e0100\\U000e0101"),
+    ],
+)
+def test_what_hides_where_nothing_needs_it_is_shown(text: str, shown: str) -> None:
+    assert visible(text) == shown
 
 
 def test_no_day_is_announced_before_the_first_line_of_today() -> None:

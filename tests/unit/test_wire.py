@@ -6,15 +6,17 @@ import json
 
 import pytest
 
-from chatq.domain.jobs import EditMessage, MessageJob, SendMessage, UpdateMessageStatus, read_message_job
+from chatq.domain.jobs import EditMessage, SendMessage, UpdateMessageStatus, read_message_job
 from chatq.domain.messages import MAX_METADATA_DEPTH, check_size
-from chatq.domain.wire import decode, encode, parse
+from chatq.domain.wire import Wire, decode, encode, parse
 from chatq.errors import ChatqError, InvalidFields, MalformedJson, TooLarge
+from chatq.web.batch import MessageBatch
+from chatq.web.conversations import NewConversation
 
 MESSAGE_ID = "01a20baf-16b4-7d0f-ad8f-f976edb1b927"
 
 
-def problems(kind: type[MessageJob], document: object) -> dict[str, str]:
+def problems(kind: type[Wire], document: object) -> dict[str, str]:
     with pytest.raises(InvalidFields) as caught:
         decode(json.dumps(document), kind)
     return {problem.field: problem.problem for problem in caught.value.problems}
@@ -43,6 +45,15 @@ def test_every_field_that_is_wrong_is_named_at_once() -> None:
         "messageData.clientMessageId": "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ -",
         "messageData.priority": "is not a known field",
     }
+
+
+def test_elements_of_a_list_are_named_by_their_places() -> None:
+    words = "must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ + ~ -"
+    assert problems(NewConversation, {"members": ["ann", "x" * 129, "b b"]}) == {"members.1": words, "members.2": words}
+    too_many = problems(NewConversation, {"members": ["x" * 129] * 1001})
+    assert too_many == {"members": "must be a list of at most 1000 ids of users"}
+    assert problems(MessageBatch, {"messages": [{}] * 1001}) == {"messages": "must be a list of 1 to 1000 messages"}
+    assert problems(MessageBatch, {"messages": [{}], "colour": "red"}) == {"colour": "is not a known field"}
 
 
 def test_missing_fields_are_named() -> None:

@@ -85,7 +85,7 @@ function asCurl({ method, url, headers: all, body }) {
   for (const [name, value] of Object.entries(all)) {
     lines.push(`-H ${name === "Authorization" ? '"Authorization: Bearer $TOKEN"' : quoted(`${name}: ${value}`)}`);
   }
-  if (body !== undefined) lines.push(`-d ${quoted(body)}`);
+  if (body !== undefined) lines.push(`--data-raw ${quoted(body)}`); // -d would take what begins with @ for a file's name
   return lines.join(" \\\n     ");
 }
 
