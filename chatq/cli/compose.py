@@ -66,8 +66,7 @@ def build(settings: Settings) -> Services:
         BadSetting: ``REDIS_URL`` is no URL.
     """
     url = find_redis(settings)
-    embedded = settings.redis_url is None and recorded_url(settings.data_dir) == url
-    durability = settings.durability or ("aof" if embedded else "memory")
+    durability = settings.durability or ("aof" if _is_embedded(settings, url) else "memory")
     return Services(
         settings=settings,
         redis_url=url,
@@ -79,10 +78,14 @@ def build(settings: Settings) -> Services:
 
 def redis_in_words(services: Services) -> str:
     """Return which Redis the services use, without its password, and whose it is."""
-    settings = services.settings
-    embedded = settings.redis_url is None and recorded_url(settings.data_dir) == services.redis_url
-    whose = f" (embedded, of {settings.data_dir})" if embedded else ""
-    return f"{without_password(services.redis_url)}{whose}"
+    settings, url = services.settings, services.redis_url
+    whose = f" (embedded, of {settings.data_dir})" if _is_embedded(settings, url) else ""
+    return f"{without_password(url)}{whose}"
+
+
+def _is_embedded(settings: Settings, url: str) -> bool:
+    """Tell whether the Redis that was found is the data directory's own."""
+    return settings.redis_url is None and recorded_url(settings.data_dir) == url
 
 
 def check_redis(services: Services) -> None:

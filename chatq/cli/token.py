@@ -34,7 +34,7 @@ def token(
     ] = 3600,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document: token, userId, service, expiresAt.")
-    ] = (False),
+    ] = False,
 ) -> None:
     """Sign a token with CHATQ_JWT_SECRET and print it.
 

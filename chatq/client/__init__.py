@@ -15,8 +15,9 @@ last event that it has, drops what it has already, notices what is missing, and 
 
 ``client`` is the face; ``session`` one client's life from connection to connection; ``following``, ``sending``
 and ``statuses`` what is followed, sent and marked through all of them; ``line`` the questions that one
-connection carries; ``loop`` the thread in which all this happens, and so needs no locks; ``handing`` the way out
-of it; ``asking`` what is asked over HTTP. Nothing here knows the server's code but its errors.
+``connection`` carries; ``tokens`` what it shows the server; ``loop`` the thread in which all this happens, and so
+needs no locks; ``handing`` the way out of it; ``asking`` what is asked over HTTP, and ``history`` a page of what was
+said. Nothing here knows the server's code but its errors.
 """
 
 from chatq.client.client import Client

@@ -28,7 +28,10 @@ BATCH = 500
 
 
 class Lanes:
-    """The lanes of one installation, as one worker uses them. Not for several threads."""
+    """The lanes of one installation, as one worker uses them. Not for several threads.
+
+    Each method may raise redis.RedisError; it is unknown then what was done.
+    """
 
     def __init__(self, client: redis.Redis, count: int, worker_name: str) -> None:
         self._client = client

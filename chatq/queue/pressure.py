@@ -99,7 +99,6 @@ class Pressure:
                 f"The oldest job waits for {sample.oldest_seconds:.0f} seconds: is a worker alive?",
                 self._time_for(sample.depth),
             )
-
         self._added += jobs
 
     def _depth(self, sample: Sample) -> int:

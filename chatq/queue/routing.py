@@ -27,7 +27,11 @@ class Router:
         self._token = uuid4().hex
 
     def route(self) -> int:
-        """Move what waits in ``messages``, some hundreds at most, and return how many jobs were moved."""
+        """Move what waits in ``messages``, some hundreds at most, and return how many jobs were moved.
+
+        Raises:
+            redis.RedisError: Redis cannot be used.
+        """
         mine = self._client.set(keys.ROUTER, self._token, nx=True, px=LEASE_MS)
         if not mine and as_text(self._client.get(keys.ROUTER)) != self._token:
             return 0

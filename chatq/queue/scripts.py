@@ -41,7 +41,11 @@ def evalsha(name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Co
 
 
 def run(client: redis.Redis, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-    """Run the script ``name`` and return its answer."""
+    """Run the script ``name`` and return its answer.
+
+    Raises:
+        redis.RedisError: Redis cannot be asked, or says that something is wrong.
+    """
     try:
         return client.execute_command(*evalsha(name, keys, arguments))
     except NoScriptError:

@@ -26,13 +26,21 @@ class JobFailure:
 
 
 def has_worker(client: redis.Redis, queue: str) -> bool:
-    """Tell whether a live worker listens to the RQ queue ``queue``."""
+    """Tell whether a live worker listens to the RQ queue ``queue``.
+
+    Raises:
+        redis.RedisError: Redis cannot be used.
+    """
     workers = client.smembers(f"{keys.RQ}:workers:{queue}")
     return any(client.exists(worker) for worker in workers)
 
 
 def find_waiting(client: redis.Redis, message_ids: set[str]) -> set[str]:
-    """Return those of these messages that wait, in the queue or for another attempt, to be stored."""
+    """Return those of these messages that wait, in the queue or for another attempt, to be stored.
+
+    Raises:
+        redis.RedisError: Redis cannot be used.
+    """
     return {message_id for message_id, state in _states(client, sorted(message_ids)) if state in _UNDER_WAY}
 
 
@@ -43,6 +51,9 @@ def wait_for(client: redis.Redis, job_ids: Sequence[str], on_progress: Callable[
 
     A message job that is done is gone from Redis, a handler's job is in state finished. Redis tells nobody
     when that happens, so it is asked, in pipelines and at growing intervals.
+
+    Raises:
+        redis.RedisError: Redis cannot be used.
     """
     failures: list[JobFailure] = []
     left = list(job_ids)

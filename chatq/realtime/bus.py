@@ -51,7 +51,7 @@ class Bus:
     """Subscribes to channels while somebody wants them."""
 
     def __init__(self, client: redis.Redis, receiver: Receiver, *, urgent: str = "") -> None:
-        """Take a client without a time limit; it connects when the first channel is wanted.
+        """Take a client of its own; it connects when the first channel is wanted.
 
         What comes on the ``urgent`` channel is handed over before all that came at about the same time on others.
         """

@@ -46,7 +46,7 @@ class Hub:
     """
 
     def __init__(self, bus_client: redis.Redis, client: redis.Redis, engine: Engine, memberships: Memberships) -> None:
-        """Take a client without a time limit, for the bus alone, and one for short questions."""
+        """Take a client for the bus alone, and one for short questions."""
         # Whoever is removed from a conversation is not to see what comes after that.
         self._bus = Bus(bus_client, self, urgent=keys.MEMBERS)
         self._engine = engine

@@ -7,7 +7,7 @@ from chatq.domain.events import MessageDeleted, MessageEdited, MessageStatus, Ne
 from chatq.domain.jobs import DeleteMessage, EditMessage, SendMessage, UpdateMessageStatus
 from chatq.domain.messages import DEVELOPMENT_USER, Message, Status, is_same
 from chatq.store.ledger import Ledger
-from chatq.store.work import EXPIRED, Member, Outcome, Published, Stored, Work
+from chatq.store.work import EXPIRED, Outcome, Published, Stored, Watermarks, Work
 
 
 def apply(ledger: Ledger, work: Work) -> Outcome:
@@ -114,7 +114,7 @@ def _update_status(ledger: Ledger, work: Work, stored: Stored, job: UpdateMessag
     key = (message.conversation_id, user)
     if job.joins is False and key not in ledger.members and key not in ledger.new_members:
         return Outcome()
-    member = ledger.members.setdefault(key, Member(0, 0))
+    member = ledger.members.setdefault(key, Watermarks(0, 0))
     mark = member.read_seq if job.status == "read" else member.delivered_seq
     if message.seq <= mark:
         return Outcome()

@@ -34,7 +34,11 @@ class Kept:
 
 
 def replay(engine: Engine, conversation_id: str, since: int, limit: int) -> Replay:
-    """Return the frames of the events after ``since``, ``limit`` at most, in order."""
+    """Return the frames of the events after ``since``, ``limit`` at most, in order.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     with reading(engine) as connection:
         last_seq = connection.execute(
             select(conversations.c.last_seq).where(conversations.c.id == conversation_id)
@@ -45,7 +49,11 @@ def replay(engine: Engine, conversation_id: str, since: int, limit: int) -> Repl
 
 
 def payloads_after(engine: Engine, conversation_id: str, since: int, limit: int) -> list[str]:
-    """Return the frames of the events after ``since``, ``limit`` at most, in order."""
+    """Return the frames of the events after ``since``, ``limit`` at most, in order.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     with asking(engine) as connection:
         return _payloads(connection, conversation_id, since, limit)
 
@@ -56,7 +64,11 @@ def _payloads(connection: Connection, conversation_id: str, since: int, limit: i
 
 
 def find_kept(engine: Engine, conversation_ids: Collection[str]) -> dict[str, Kept]:
-    """Return which events of each of these conversations are kept."""
+    """Return which events of each of these conversations are kept.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     with asking(engine) as connection:
         rows = connection.execute(_kept(connection.dialect.name), as_list(connection, conversation_ids))
         found = {id_: Kept(first_seq, last_seq) for id_, first_seq, last_seq in rows}
@@ -64,7 +76,11 @@ def find_kept(engine: Engine, conversation_ids: Collection[str]) -> dict[str, Ke
 
 
 def last_seqs(engine: Engine, conversation_ids: Collection[str]) -> dict[str, int]:
-    """Return the newest event number of each of these conversations; 0 for one that does not exist yet."""
+    """Return the newest event number of each of these conversations; 0 for one that does not exist yet.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     with reading(engine) as connection:
         query = select(conversations.c.id, conversations.c.last_seq).where(
             listed(connection.dialect.name, conversations.c.id)

@@ -36,7 +36,11 @@ class Failure:
 
 
 def find_failure(engine: Engine, message_id: str) -> LostMessage | None:
-    """Return why the message that never came to be failed; of a message that is stored, this says nothing."""
+    """Return why the message that never came to be failed; of a message that is stored, this says nothing.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     query = (
         select(failures.c.reason, failures.c.conversation_id, failures.c.sender_id)
         # Jobs about a message fail as well; those that make one have a sender.
@@ -50,7 +54,11 @@ def find_failure(engine: Engine, message_id: str) -> LostMessage | None:
 
 
 def have_pending_failures(engine: Engine, user_ids: Collection[str]) -> dict[str, bool]:
-    """Tell of each of these users whether :func:`pending_failures` are there."""
+    """Tell of each of these users whether :func:`pending_failures` are there.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     with asking(engine) as connection:
         rows = connection.execute(_with_failures(connection.dialect.name), as_list(connection, user_ids))
         found = set(rows.scalars())
@@ -58,7 +66,11 @@ def have_pending_failures(engine: Engine, user_ids: Collection[str]) -> dict[str
 
 
 def pending_failures(engine: Engine, user_id: str) -> list[Failure]:
-    """Return the failures of a user's messages of which the user was not told yet, oldest first."""
+    """Return the failures of a user's messages of which the user was not told yet, oldest first.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     query = (
         select(failures.c.job_id, failures.c.message_id, failures.c.reason)
         .where(failures.c.sender_id == user_id, failures.c.resolved_at.is_(None), failures.c.message_id.is_not(None))
@@ -70,7 +82,11 @@ def pending_failures(engine: Engine, user_id: str) -> list[Failure]:
 
 
 def resolve_failures(engine: Engine, job_ids: Collection[str], now: str) -> None:
-    """Record that the senders were told of these failures."""
+    """Record that the senders were told of these failures.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     with writing(engine) as connection:
         statement: Any = (
             update(failures).where(listed(connection.dialect.name, failures.c.job_id)).values(resolved_at=now)

@@ -27,14 +27,22 @@ class Page:
 
 
 def find_message(engine: Engine, message_id: str) -> Message | None:
-    """Return a message, or None."""
+    """Return a message, or None.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     with reading(engine) as connection:
         row = connection.execute(select(messages).where(messages.c.id == message_id)).one_or_none()
     return None if row is None else to_message(row)
 
 
 def find_messages(engine: Engine, message_ids: Collection[str]) -> dict[str, Message]:
-    """Return those of some messages that are stored, by their ids."""
+    """Return those of some messages that are stored, by their ids.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     with reading(engine) as connection:
         query = select(messages).where(listed(connection.dialect.name, messages.c.id))
         rows = connection.execute(query, as_list(connection, message_ids)).all()
@@ -44,7 +52,11 @@ def find_messages(engine: Engine, message_ids: Collection[str]) -> dict[str, Mes
 def read_page(
     engine: Engine, conversation_id: str, *, before: int | None = None, after: int | None = None, limit: int = 50
 ) -> Page:
-    """Return a page of a conversation's messages: the newest, or those next to a cursor (exclusive)."""
+    """Return a page of a conversation's messages: the newest, or those next to a cursor (exclusive).
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     in_conversation = messages.c.conversation_id == conversation_id
     query = select(messages).where(in_conversation)
     if after is not None:

@@ -34,7 +34,11 @@ class ConversationView:
 
 
 def list_conversations(engine: Engine, user_id: str) -> list[ConversationView]:
-    """Return the user's conversations, newest activity first."""
+    """Return the user's conversations, newest activity first.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     query = (
         select(conversations)
         .join(members, members.c.conversation_id == conversations.c.id)

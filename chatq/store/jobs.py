@@ -24,7 +24,11 @@ class JobTrace:
 
 
 def find_job(engine: Engine, job_id: str) -> JobTrace | None:
-    """Return what the database tells of a job that Redis keeps no longer, or None."""
+    """Return what the database tells of a job that Redis keeps no longer, or None.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     done = select(events.c.type, events.c.created_at, events.c.conversation_id).where(events.c.job_id == job_id)
     conversation_id = func.coalesce(failures.c.conversation_id, messages.c.conversation_id).label("conversation_id")
     failed = (

@@ -19,7 +19,7 @@ from chatq.domain.events import (
 )
 from chatq.domain.messages import Message, Status
 from chatq.domain.wire import encode
-from chatq.store.work import Before, Conversation, Member, Outcome, Published, Row, Stored, Work
+from chatq.store.work import Before, Conversation, Outcome, Published, Row, Stored, Watermarks, Work
 
 
 class Ledger:
@@ -31,7 +31,7 @@ class Ledger:
         self.unborn: set[str] = set()
         """Conversations that were made for this batch, as long as none of its messages has called for them."""
         self.messages: dict[str, Stored] = {}
-        self.members: dict[tuple[str, str], Member] = {}
+        self.members: dict[tuple[str, str], Watermarks] = {}
         self.before = before
         self.superseded: AbstractSet[str] = frozenset()
         """Ids of the jobs that have no effect, since a later one of the batch covers them."""

@@ -21,7 +21,7 @@ from chatq.store.fence import lock, to_conversation
 from chatq.store.ledger import Ledger
 from chatq.store.listed import as_list, listed
 from chatq.store.tables import events, members, messages
-from chatq.store.work import Member, Stored, Work
+from chatq.store.work import Stored, Watermarks, Work
 
 _NEW_CONVERSATION = text(
     "INSERT INTO conversations (id, created_at) VALUES (:id, :created_at) ON CONFLICT (id) DO NOTHING"
@@ -110,7 +110,7 @@ def _load_marks(connection: Connection, ledger: Ledger, works: Sequence[Work]) -
     parameters = as_list(connection, {conversation for conversation, _ in wanted})
     parameters |= as_list(connection, {user for _, user in wanted}, "users")
     for row in connection.execute(query, parameters):
-        ledger.members[row.conversation_id, row.user_id] = Member(row.delivered_seq, row.read_seq)
+        ledger.members[row.conversation_id, row.user_id] = Watermarks(row.delivered_seq, row.read_seq)
 
 
 def _marked_in_this_batch(works: Sequence[Work]) -> list[tuple[SendMessage, UpdateMessageStatus]]:

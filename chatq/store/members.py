@@ -71,6 +71,9 @@ def create_conversation(
     """Create a conversation with its owner and other members; return False if there is one of this id, unchanged.
 
     Of several that do this at once for one id, one creates it.
+
+    Raises:
+        DatabaseError: the database cannot be used.
     """
     with writing(engine) as connection:
         row = {"id": conversation_id, "title": title, "created_at": now}
@@ -86,7 +89,11 @@ def create_conversation(
 
 
 def find_details(engine: Engine, conversation_id: str) -> Details | None:
-    """Return a conversation with everybody in it, or None."""
+    """Return a conversation with everybody in it, or None.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     everybody = (
         select(members)
         .where(members.c.conversation_id == conversation_id)
@@ -114,13 +121,18 @@ def find_role(engine: Engine, conversation_id: str, user_id: str) -> Role | None
 
     Raises:
         UnknownConversation: there is none with this id.
+        DatabaseError: the database cannot be used.
     """
     with reading(engine) as connection:
         return _role(connection, conversation_id, user_id)
 
 
 def find_members(engine: Engine, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return those of some pairs of conversation and user in which the user is in the conversation."""
+    """Return those of some pairs of conversation and user in which the user is in the conversation.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     found: set[tuple[str, str]] = set()
     ordered = sorted(pairs)
     for at in range(0, len(ordered), _PAIRS_AT_ONCE):
@@ -153,6 +165,7 @@ def put_member(
     Raises:
         UnknownConversation: there is none with this id.
         LastOwner: the conversation would have no owner any more.
+        DatabaseError: the database cannot be used.
     """
     with writing(engine) as connection:
         _lock(connection, conversation_id)
@@ -178,6 +191,7 @@ def remove_member(engine: Engine, conversation_id: str, user_id: str, *, by: str
     Raises:
         UnknownConversation: there is none with this id.
         LastOwner: the others would be left without an owner.
+        DatabaseError: the database cannot be used.
     """
     with writing(engine) as connection:
         _lock(connection, conversation_id)

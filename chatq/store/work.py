@@ -109,8 +109,8 @@ class Stored:
 
 
 @dataclass(slots=True)
-class Member:
-    """A member's watermarks."""
+class Watermarks:
+    """How far a member has come with a conversation."""
 
     delivered_seq: int
     read_seq: int

@@ -21,11 +21,10 @@ from chatq.errors import (
 )
 from chatq.web.answers import Answer, Header, json_answer
 from chatq.web.quota import refusal_headers
+from chatq.web.requests import SAFE_METHODS
 
 RETRY_AFTER_SECONDS = 1
 """When a server that cannot work at present should be asked again."""
-
-_SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 log = structlog.get_logger("chatq.web")
 
@@ -111,6 +110,6 @@ def _of_werkzeug(error: HTTPException) -> ChatqError | HTTPException:
 
 
 def _in_words(kind: type[ChatqError], method: str) -> str:
-    if issubclass(kind, RedisError) and method not in _SAFE_METHODS:
+    if issubclass(kind, RedisError) and method not in SAFE_METHODS:
         return "Failed to queue message"
     return (kind.__doc__ or "").strip().removesuffix(".")

@@ -22,6 +22,8 @@ from chatq.errors import (
 
 Environ = dict[str, Any]
 
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+"""Those that change nothing."""
 USER_HEADER = "X-Chatq-User"
 KEY_HEADER = "Idempotency-Key"
 BODY_SECONDS = 20.0

@@ -8,9 +8,7 @@ from chatq.errors import OriginRefused
 from chatq.settings import Settings
 from chatq.settings.loopback import is_loopback
 from chatq.web.answers import Answer, Header, status_line
-from chatq.web.requests import Environ
-
-_SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+from chatq.web.requests import SAFE_METHODS, Environ
 
 
 def page_headers(policy: str) -> list[Header]:
@@ -59,7 +57,7 @@ class Gate:
                 ("Access-Control-Expose-Headers", "Location, Retry-After, RateLimit, RateLimit-Policy"),
                 ("Vary", "Origin"),
             ]
-        if environ["REQUEST_METHOD"] not in _SAFE_METHODS:
+        if environ["REQUEST_METHOD"] not in SAFE_METHODS:
             self.check_origin(environ)
         return []
 

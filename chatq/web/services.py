@@ -40,4 +40,4 @@ class Services(Protocol):
         """Return what checks tokens; None in development mode."""
 
     def bus_redis(self) -> Redis:
-        """Return a client of its own that waits for answers as long as it takes."""
+        """Return a client of its own for the bus, which brings along how long it waits for each message."""

@@ -28,7 +28,7 @@ from chatq.queue.handler_jobs import handler_queue
 from chatq.queue.jobs import ChatqJob, JsonSerializer
 from chatq.queue.scripts import run
 from chatq.worker.outage import Survivor
-from chatq.worker.presence import TTL_SECONDS
+from chatq.worker.registration import TTL_SECONDS
 from chatq.worker.signals import StopSignal
 
 IDLE_SECONDS = 1

@@ -21,7 +21,7 @@ from chatq.store.engine import ping
 from chatq.store.fence import take_over
 from chatq.worker.batch import Batch
 from chatq.worker.outage import Survivor
-from chatq.worker.presence import Presence
+from chatq.worker.registration import Registration
 from chatq.worker.signals import StopSignal
 
 IDLE_SECONDS = 1.0
@@ -46,7 +46,7 @@ class MessageWorker:
         waiting: redis.Redis,
         engine: Engine,
         lanes: Lanes,
-        presence: Presence,
+        registration: Registration,
         *,
         batch: int = BATCH,
     ) -> None:
@@ -55,7 +55,7 @@ class MessageWorker:
         self._waiting = waiting
         self._engine = engine
         self._lanes = lanes
-        self._presence = presence
+        self._registration = registration
         self._full = batch
         self._router = Router(client, lanes.count)
         self._strikes: dict[int, int] = {}
@@ -64,20 +64,20 @@ class MessageWorker:
 
     def run(self, stop: StopSignal, *, burst: bool = False) -> None:
         """Work until ``stop``, or, with ``burst``, until no job is ready."""
-        surviving = Survivor(self._client, self._engine, stop, self._presence.beat)
-        log.info("worker started", worker=self._presence.name, lanes=self._lanes.count)
+        surviving = Survivor(self._client, self._engine, stop, self._registration.beat)
+        log.info("worker started", worker=self._registration.name, lanes=self._lanes.count)
         while not stop.stopping:
             idle = surviving(lambda: self._step(stop)) and not self._lanes.unrouted
             if idle and burst:
                 break
             if idle:
                 surviving(lambda: self._wait(stop))
-        surviving(self._presence.unregister)
-        log.info("worker stopped", worker=self._presence.name)
+        surviving(self._registration.unregister)
+        log.info("worker stopped", worker=self._registration.name)
 
     def _step(self, stop: StopSignal) -> bool:
         """Do what there is of one lane; return True if there was nothing."""
-        self._presence.beat()
+        self._registration.beat()
         held = self._lanes.take(self._batch)
         if self._lanes.unrouted:
             self._router.route()
@@ -98,7 +98,7 @@ class MessageWorker:
                     self._lanes.claim_ahead(held, self._full)
                 if not self._work_off(held, stop):
                     return
-                self._presence.beat()
+                self._registration.beat()
         finally:
             # The lane may be taken anew from here: nothing that was asked about it must come later.
             self._lanes.settle(held)

@@ -17,7 +17,7 @@ from chatq.queue.handlers import REGISTRY
 from chatq.queue.lanes import Lanes
 from chatq.worker.handlers import HandlerWorker
 from chatq.worker.messages import IDLE_SECONDS, MessageWorker
-from chatq.worker.presence import Presence, new_name
+from chatq.worker.registration import Registration, new_name
 from chatq.worker.signals import StopSignal
 
 DOORBELL_SECONDS = IDLE_SECONDS + 5.0
@@ -52,7 +52,7 @@ def run_messages(
     name = new_name("messages")
     with translated(url):
         # RQ's class asks Redis for this process's address.
-        parts = Lanes(client, lanes, name), Presence(client, name, lanes, check, give_sign)
+        parts = Lanes(client, lanes, name), Registration(client, name, lanes, check, give_sign)
     if give_sign is not None:
         # A batch has many statements, each of which may take its time: between them the worker lives.
         event.listen(engine, "before_cursor_execute", lambda *_: give_sign())

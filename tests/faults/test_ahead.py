@@ -19,7 +19,7 @@ from chatq.store import schema
 from chatq.store.engine import reading, writing
 from chatq.store.tables import events
 from chatq.worker.messages import MessageWorker
-from chatq.worker.presence import Presence
+from chatq.worker.registration import Registration
 from chatq.worker.run import DOORBELL_SECONDS
 from chatq.worker.signals import StopSignal
 from tests.faults.test_retries import object_to_some
@@ -103,5 +103,5 @@ def work(ready: Services, batch: int) -> None:
         closing(connect(ready.redis_url)) as client,
         closing(connect(ready.redis_url, timeout=DOORBELL_SECONDS)) as bell,
     ):
-        lanes, presence = Lanes(client, 1, "worker"), Presence(client, "worker", 1, lambda: None)
-        MessageWorker(client, bell, ready.engine, lanes, presence, batch=batch).run(StopSignal(), burst=True)
+        lanes, registration = Lanes(client, 1, "worker"), Registration(client, "worker", 1, lambda: None)
+        MessageWorker(client, bell, ready.engine, lanes, registration, batch=batch).run(StopSignal(), burst=True)

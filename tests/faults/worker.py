@@ -26,7 +26,7 @@ from chatq.settings import load
 from chatq.store import batch
 from chatq.store.bulk import Write, commit_with
 from chatq.worker.messages import MessageWorker
-from chatq.worker.presence import Presence, new_name
+from chatq.worker.registration import Registration, new_name
 from chatq.worker.run import DOORBELL_SECONDS
 from chatq.worker.signals import StopSignal
 from tests.faults.points import Orders, Point
@@ -115,9 +115,9 @@ def _work() -> None:
     event.listen(services.engine, "commit", lanes.about_to_take_over)
     batch.__dict__["commit_with"] = lanes.commit_with
     with translated(services.redis_url):
-        presence = Presence(client, name, settings.lanes, partial(check_belonging, services))
+        registration = Registration(client, name, settings.lanes, partial(check_belonging, services))
     waiting = connect(services.redis_url, timeout=DOORBELL_SECONDS)
     # Batches are small, so that many are full and have the next one claimed ahead.
-    worker = MessageWorker(client, waiting, services.engine, lanes, presence, batch=10)
+    worker = MessageWorker(client, waiting, services.engine, lanes, registration, batch=10)
     worker._router = StoppableRouter(client, settings.lanes, orders)
     worker.run(stop)

@@ -51,7 +51,7 @@ def remove_worker(client: redis.Redis, lanes: int, pid: int) -> None:
         RedisError: Redis does not answer.
     """
     queues = [keys.MESSAGES, *map(keys.lane_name, range(lanes))]
-    # `worker.presence` gives the name.
+    # `worker.registration` gives the name.
     pattern = f"{keys.RQ}:worker:messages.{socket.gethostname()}.{pid}.*"
     with translated():
         for key in client.scan_iter(pattern, count=_AT_ONCE):

@@ -14,7 +14,11 @@ AT_ONCE = 2000
 
 
 def count_events(engine: Engine, names: Sequence[str]) -> int:
-    """Return how many events these conversations have together."""
+    """Return how many events these conversations have together.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
     query = select(func.coalesce(func.sum(conversations.c.last_seq), 0)).where(conversations.c.id.in_(names))
     with reading(engine) as connection:
         return int(connection.execute(query).scalar_one())

@@ -35,7 +35,7 @@ class _Entry(Worker):
         return 0
 
 
-class Presence:
+class Registration:
     """Keeps the RQ registration of a worker that has a loop of its own, and shows its supervisor that it lives."""
 
     def __init__(
