@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from redis import Redis
 from sqlalchemy import Engine
 
-from chatq.queue.connection import connect, find_redis, recorded_url, translated
-from chatq.queue.edge import Edge
+from chatq.cli.redis_services import RedisServices, build_redis, check_redis
+from chatq.queue.connection import connect
 from chatq.queue.guard import check_installation, check_lanes
-from chatq.queue.pressure import Pressure
-from chatq.settings import Durability, Settings, without_password
+from chatq.settings import Settings, without_password
 from chatq.store import schema
 from chatq.store.engine import create_engine
 from chatq.store.installation import installation_id
@@ -22,23 +21,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class Services(RedisServices):
     """What a role works with. Nothing has connected yet; every process makes its own."""
 
-    settings: Settings
-    redis_url: str
-    redis: Redis
     engine: Engine
-    durability: Durability
-
-    def edge(self) -> Edge:
-        """Return an edge with a connection of its own.
-
-        Raises:
-            RedisError: Redis does not answer, or cannot give the durability.
-        """
-        pressure = Pressure(self.settings.lanes, self.settings.max_queue_depth)
-        return Edge(connect(self.redis_url), self.durability, pressure, self.settings.rate_limit)
 
     def tokens(self) -> Tokens | None:
         """Return what checks tokens; None in development mode."""
@@ -65,37 +51,9 @@ def build(settings: Settings) -> Services:
     Raises:
         BadSetting: ``REDIS_URL`` is no URL.
     """
-    url = find_redis(settings)
-    durability = settings.durability or ("aof" if _is_embedded(settings, url) else "memory")
-    return Services(
-        settings=settings,
-        redis_url=url,
-        redis=connect(url),
-        engine=create_engine(settings.database_url, full_sync=durability != "memory"),
-        durability=durability,
-    )
-
-
-def redis_in_words(services: Services) -> str:
-    """Return which Redis the services use, without its password, and whose it is."""
-    settings, url = services.settings, services.redis_url
-    whose = f" (embedded, of {settings.data_dir})" if _is_embedded(settings, url) else ""
-    return f"{without_password(url)}{whose}"
-
-
-def _is_embedded(settings: Settings, url: str) -> bool:
-    """Tell whether the Redis that was found is the data directory's own."""
-    return settings.redis_url is None and recorded_url(settings.data_dir) == url
-
-
-def check_redis(services: Services) -> None:
-    """Check that Redis answers.
-
-    Raises:
-        RedisError: it does not, or it refuses.
-    """
-    with translated(services.redis_url):
-        services.redis.ping()
+    of_redis = build_redis(settings)
+    engine = create_engine(settings.database_url, full_sync=of_redis.durability != "memory")
+    return Services(settings, of_redis.redis_url, of_redis.redis, of_redis.durability, engine)
 
 
 def check(services: Services) -> None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chatq.cli.compose import Services, build, check_redis, redis_in_words
 from chatq.cli.progress import bar
+from chatq.cli.redis_services import RedisServices, build_redis, check_redis, redis_in_words
 from chatq.cli.terminal import console, say
 from chatq.domain.jobs import MESSAGE_FUNCTIONS, MESSAGE_JOBS, NAMES, SendMessage, function_name
 from chatq.domain.wire import encode
@@ -27,7 +27,7 @@ from chatq.settings import load
 class Enqueueing:
     """One run of ``chatq enqueue``."""
 
-    def __init__(self, name: str, services: Services, *, wait: bool, json: bool) -> None:
+    def __init__(self, name: str, services: RedisServices, *, wait: bool, json: bool) -> None:
         self._name = name
         self._services = services
         self._wait = wait
@@ -50,7 +50,7 @@ class Enqueueing:
             raise BadUsage(error.detail) from None
         name = NAMES[kind] if kind else name
         settings = load({"CHATQ_DATA_DIR": data_dir})
-        services = build(settings)
+        services = build_redis(settings)
         run = cls(name, services, wait=wait, json=json)
         run._say(f"Redis: {redis_in_words(services)}")
         check_redis(services)

@@ -49,12 +49,12 @@ def redis_check(
     data_dir: DataDir = None,
 ) -> None:
     """Check Redis, print what was found, and exit with 0 or 3."""
-    from chatq.cli.compose import build  # noqa: PLC0415  # heavy
     from chatq.cli.progress import spinner  # noqa: PLC0415  # heavy
+    from chatq.cli.redis_services import build_redis  # noqa: PLC0415  # heavy
     from chatq.domain.wire import encode  # noqa: PLC0415  # heavy
     from chatq.ops.redis_check import check_redis  # noqa: PLC0415  # heavy
 
-    services = build(load({"CHATQ_DATA_DIR": data_dir}))
+    services = build_redis(load({"CHATQ_DATA_DIR": data_dir}))
     with ExitStack() as while_waiting:
 
         def tell(finding: Finding) -> None:

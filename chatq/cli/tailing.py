@@ -9,7 +9,8 @@ from datetime import datetime
 
 from redis import Redis
 
-from chatq.cli.compose import Services, build, check, redis_in_words
+from chatq.cli.compose import Services, build, check
+from chatq.cli.redis_services import redis_in_words
 from chatq.cli.terminal import console, say, visible
 from chatq.cli.transcript import Transcript
 from chatq.domain.messages import Message
