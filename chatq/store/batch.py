@@ -21,7 +21,8 @@ from chatq.domain.messages import DEVELOPMENT_USER
 from chatq.errors import DatabaseUnavailable
 from chatq.store.bulk import Write, commit_with, write_all
 from chatq.store.effects import apply
-from chatq.store.engine import first_line, is_missing_table, is_outage, ping, writing
+from chatq.store.engine import ping, writing
+from chatq.store.faults import first_line, is_missing_table, is_outage
 from chatq.store.fence import pass_fence
 from chatq.store.ledger import Ledger
 from chatq.store.loading import load

@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import psycopg
-from psycopg.rows import dict_row
 from sqlalchemy import CompoundSelect, Connection, Dialect, Select, Table
 from sqlalchemy.exc import DBAPIError
+
+if TYPE_CHECKING:
+    from psycopg import Connection as Driver
 
 COPY_FROM = 8
 """From so many rows on, Postgres's COPY is faster than INSERT; for fewer its extra round trips are not worth it."""
@@ -36,9 +37,11 @@ def fetch(connection: Connection, statement: Statement, parameters: Mapping[str,
     Raises:
         DBAPIError: the database objects.
     """
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, psycopg.Connection):
+    driver = _driver_of_postgres(connection)
+    if driver is None:
         return [dict(row) for row in connection.execute(statement, parameters).mappings()]
+    from psycopg.rows import dict_row  # noqa: PLC0415  # heavy
+
     with _translated(connection, driver), driver.cursor(row_factory=dict_row) as cursor:
         return list(cursor.execute(_compiled(statement, connection.dialect), parameters))
 
@@ -49,8 +52,8 @@ def write_all(connection: Connection, writes: Sequence[Write]) -> None:
     Raises:
         DBAPIError: the database objects to one of them.
     """
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, psycopg.Connection):
+    driver = _driver_of_postgres(connection)
+    if driver is None:
         for statement, rows in writes:
             connection.exec_driver_sql(statement, list(rows))
     elif writes:
@@ -68,15 +71,15 @@ def commit_with(connection: Connection, writes: Sequence[Write]) -> None:
     Raises:
         DBAPIError: the database objects to one of them.
     """
-    driver = connection.connection.driver_connection
-    if isinstance(driver, psycopg.Connection):
+    driver = _driver_of_postgres(connection)
+    if driver is None:
+        write_all(connection, writes)
+    else:
         with _translated(connection, driver):
             _pipe(driver, [*writes, ("COMMIT", [{}])])
-    else:
-        write_all(connection, writes)
 
 
-def _pipe(driver: psycopg.Connection[Any], writes: Sequence[Write]) -> None:
+def _pipe(driver: Driver[Any], writes: Sequence[Write]) -> None:
     with driver.pipeline(), driver.cursor() as cursor:
         for statement, rows in writes:
             if len(rows) == 1:
@@ -91,8 +94,8 @@ def copy_rows(connection: Connection, table: Table, rows: Rows) -> bool:
     Raises:
         DBAPIError: the database objects.
     """
-    driver = connection.connection.driver_connection
-    if len(rows) < COPY_FROM or not isinstance(driver, psycopg.Connection):
+    driver = _driver_of_postgres(connection)
+    if driver is None or len(rows) < COPY_FROM:
         return False
     names = list(rows[0])
     statement = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
@@ -118,12 +121,21 @@ def _psycopg_style(statement: str) -> str:
     return re.sub(r":(\w+)", r"%(\1)s", statement)
 
 
+def _driver_of_postgres(connection: Connection) -> Driver[Any] | None:
+    """Return psycopg's connection; None on SQLite, where psycopg need not be imported."""
+    if connection.dialect.name != "postgresql":
+        return None
+    return cast("Driver[Any]", connection.connection.driver_connection)
+
+
 @contextmanager
-def _translated(connection: Connection, driver: psycopg.Connection[Any]) -> Iterator[None]:
+def _translated(connection: Connection, driver: Driver[Any]) -> Iterator[None]:
     """Turn psycopg's errors into SQLAlchemy's, as SQLAlchemy does for statements of its own."""
+    from psycopg import Error  # noqa: PLC0415  # heavy
+
     try:
         yield
-    except psycopg.Error as error:
+    except Error as error:
         gone = driver.closed
         if gone:
             connection.invalidate(error)

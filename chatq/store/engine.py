@@ -1,4 +1,4 @@
-"""Engines: how chatq opens SQLite and Postgres, and what it calls their faults."""
+"""Engines: how chatq opens SQLite and Postgres, and its transactions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import sqlalchemy
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from chatq.errors import DatabaseOutOfDate, DatabaseUnavailable
+from chatq.store.faults import translated
 
 STATEMENT_TIMEOUT_MS = 2500
 """Bound of one statement, and of waiting for a lock: below the lease of a lane, so that a transaction that
@@ -30,9 +27,6 @@ _SESSION = {
     # all of it for each message later on.
     "enable_seqscan": "off",
 }
-
-_REFUSALS = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
-"""What a server says that answers, but lets nobody write: a standby, or rights that are missing. No job's fault."""
 
 
 def create_engine(database_url: str, *, full_sync: bool = True, pool_size: int = 5) -> Engine:
@@ -128,47 +122,3 @@ def ping(engine: Engine) -> None:
     """
     with reading(engine) as connection:
         connection.execute(sqlalchemy.text("SELECT 1"))
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the outages of SQLAlchemy and its drivers into chatq's errors; faults of data pass unchanged."""
-    try:
-        yield
-    except PoolTimeout as error:
-        raise DatabaseUnavailable(f"No database connection became free: {error}") from error
-    except DBAPIError as error:
-        if is_missing_table(error):
-            raise DatabaseOutOfDate("The database has no chatq tables yet: run `chatq db upgrade`.") from error
-        if is_outage(error):
-            what = "refuses" if isinstance(error.orig, _REFUSALS) else "does not answer"
-            raise DatabaseUnavailable(f"The database {what}: {first_line(error)}") from error
-        raise
-
-
-def is_missing_table(error: DBAPIError) -> bool:
-    """Tell whether the statement named a table that is not there."""
-    cause = error.orig
-    return isinstance(cause, psycopg.errors.UndefinedTable) or (
-        isinstance(cause, sqlite3.OperationalError) and "no such table" in str(cause)
-    )
-
-
-def is_outage(error: DBAPIError) -> bool:
-    """Tell whether the database is at fault, rather than what was asked of it."""
-    cause = error.orig
-    if error.connection_invalidated or isinstance(cause, _REFUSALS):
-        return True
-    if isinstance(cause, psycopg.errors.Error):
-        # What psycopg itself refuses to send, such as a NUL, has no state either.
-        ours = isinstance(cause, psycopg.DataError | psycopg.ProgrammingError | psycopg.NotSupportedError)
-        broken = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
-        return broken or (cause.sqlstate is None and not ours)
-    return isinstance(cause, sqlite3.OperationalError | sqlite3.InterfaceError) or type(cause) is sqlite3.DatabaseError
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of the driver's own message, without SQLAlchemy's additions."""
-    cause = getattr(error, "orig", None) or error
-    text = str(cause).strip()
-    return text.splitlines()[0] if text else type(cause).__name__

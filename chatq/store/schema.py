@@ -16,7 +16,8 @@ from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, sele
 from sqlalchemy.exc import DBAPIError
 
 from chatq.errors import DatabaseError, DatabaseOutOfDate, DatabaseUnavailable
-from chatq.store.engine import first_line, reading, translated
+from chatq.store.engine import reading
+from chatq.store.faults import first_line, translated
 
 HEAD = "0001"
 """The revision of the schema that this code works with."""

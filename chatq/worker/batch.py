@@ -18,7 +18,7 @@ from chatq.queue.claims import Claim, Ended, Finish, Held
 from chatq.queue.codec import message_id_of
 from chatq.queue.retry import MAX_ATTEMPTS, backoff
 from chatq.store.batch import FindWaiting, apply_batch, apply_suspect, refusal_row
-from chatq.store.engine import first_line
+from chatq.store.faults import first_line
 from chatq.store.work import EXPIRED, Outcome, Row, Work
 
 FAILURE_SECONDS = 365 * 24 * 3600
