@@ -58,7 +58,7 @@ class Programs:
 
     def start(self, script: str, environment: Mapping[str, str]) -> Running:
         """Start a program and return it running."""
-        return Running([self.node, script], _environment(environment), self._directory)
+        return Running.start([self.node, script], _environment(environment), self._directory)
 
 
 def _environment(own: Mapping[str, str] | None) -> dict[str, str]:

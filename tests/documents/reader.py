@@ -112,7 +112,7 @@ class Reader:
 
     def start(self, script: str, pattern: str) -> Running:
         """Run lines of a shell until the page ends, or starts them anew; wait until they print ``pattern``."""
-        running = Running(self._bash(script), self._environment)
+        running = Running.start(self._bash(script), self._environment)
         self._running.append(running)
         self._output = lambda: running.output
         running.wait_for(re.escape(pattern), timeout=60)

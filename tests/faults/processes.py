@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
@@ -13,21 +11,21 @@ from pathlib import Path
 from threading import Thread
 from typing import IO
 
-from tests.faults import worker
-from tests.faults.forking import Forked
 from tests.faults.points import Deed, Point
+from tests.parts.forking import API, Forked, Program
 from tests.parts.waiting import until
+
+STOPPABLE = Program("tests.faults.worker:run")
 
 
 class Process:
     """One process with all that it starts; what it says on stderr goes to the file ``log``."""
 
-    def __init__(self, process: subprocess.Popen[str] | Forked, log: Path) -> None:
+    def __init__(self, process: Forked, log: Path) -> None:
         self._process = process
         self.log = log
         self.said: list[str] = []
         """What it said on stdout, a line each."""
-        assert self._process.stdout is not None
         self._reader = Thread(target=self._read, args=(self._process.stdout,))
         self._reader.start()
 
@@ -69,9 +67,8 @@ class Process:
         self._process.wait()
         # Ends when the last of them is gone.
         self._reader.join()
-        if self._process.stdin is not None:
-            with suppress(BrokenPipeError):
-                self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def children(self) -> list[int]:
         """Return the ids of the processes that it started itself."""
@@ -88,7 +85,7 @@ class Worker(Process):
     """A message worker that takes orders; see :mod:`tests.faults.points`."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        super().__init__(Forked(worker.run, environment, log), log)
+        super().__init__(Forked(STOPPABLE, directory=log.parent, environment=environment, orders=True, log=log), log)
 
     def wait_until_ready(self) -> None:
         """Wait until the worker has begun to work."""
@@ -96,7 +93,6 @@ class Worker(Process):
 
     def order(self, point: Point, deed: Deed, *, passes: int = 0) -> None:
         """Order a deed at the next time that the worker is at ``point``, or ``passes`` times later."""
-        assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             print(point, deed, passes, file=self._process.stdin, flush=True)
 
@@ -123,19 +119,8 @@ class Api(Process):
     """``chatq api``: an arbiter with one process that serves."""
 
     def __init__(self, port: int, environment: Mapping[str, str], log: Path) -> None:
-        command = [sys.executable, "-m", "chatq", "api", "--host", "127.0.0.1", "--port", str(port)]
-        with log.open("ab") as stderr:
-            process = subprocess.Popen(
-                command,
-                env=dict(environment),
-                cwd=log.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                start_new_session=True,
-            )
-        super().__init__(process, log)
+        args = ["api", "--host", "127.0.0.1", "--port", str(port)]
+        super().__init__(Forked(API, args, directory=log.parent, environment=environment, log=log), log)
         self.port = port
 
     def kill_arbiter(self) -> None:

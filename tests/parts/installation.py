@@ -21,6 +21,7 @@ from chatq.queue.edge import Accepted, Edge
 from chatq.settings import load
 from chatq.store import schema
 from tests.parts.command import Chatq, Running
+from tests.parts.forking import WORKER
 from tests.parts.waiting import until
 
 LANES = 8
@@ -68,7 +69,8 @@ class Installation:
 
     def start_worker(self, env: Mapping[str, str] | None = None) -> Running:
         """Start a process that does message jobs, and return it once it works."""
-        worker = self.start("worker", "--only", "messages", env=env)
+        environment = {**self.environment, **(env or {})}
+        worker = self.chatq.fork(WORKER, "worker", "--only", "messages", env=environment)
         worker.wait_for("worker started")
         return worker
 

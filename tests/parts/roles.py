@@ -17,6 +17,7 @@ from chatq.store import schema
 from chatq.store.engine import create_engine
 from tests.parts.client import Client
 from tests.parts.command import ROOT, Chatq, Running
+from tests.parts.forking import API, WORKER
 from tests.parts.ports import free_port
 from tests.parts.told import check_answer
 from tests.parts.valkey import Valkey
@@ -38,13 +39,13 @@ class Roles:
 
     def start_api(self, *args: str, env: Mapping[str, str] | None = None) -> Running:
         """Start the API and wait until it answers."""
-        running = self.chatq.start("api", "--port", str(self.port), *args, env={**self.environment, **(env or {})})
+        running = self.chatq.fork(API, "api", "--port", str(self.port), *args, env={**self.environment, **(env or {})})
         running.wait_for("listening")
         return running
 
     def start_worker(self) -> Running:
         """Start a worker for messages and wait until it works."""
-        running = self.chatq.start("worker", "--only", "messages", env=self.environment)
+        running = self.chatq.fork(WORKER, "worker", "--only", "messages", env=self.environment)
         running.wait_for("worker started")
         return running
 
