@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import redis
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
@@ -96,4 +97,34 @@ def test_message_waits_for_a_worker_and_one_that_was_refused_for_a_retry(
     expect_tick(page, "more than ten bytes", "Sent")
     expect(page.locator(".reason")).to_have_count(0)
     assert texts(page) == ["patience", "more than ten bytes"]
+    complaints.clear()
+
+
+def test_deletion_that_fails_later_is_told_and_the_message_looks_as_before(
+    open_page: Open, roles: Roles, valkey: Valkey, complaints: list[str]
+) -> None:
+    page = open_page(user="alice", conversation="d")
+    expect_live(page)
+    say(page, "to stay")
+    expect_tick(page, "to stay", "Sent")
+    # Given a deletion that is accepted, and cancelled by an operator before a worker has it
+    roles.chatq.close()
+    expect(page.get_by_role("status")).to_have_text("Reconnecting…", timeout=SECONDS)
+    roles.start_api()
+    page.evaluate("dispatchEvent(new Event('online'))")  # nobody waits out a pause
+    expect_live(page)
+    message(page, "to stay").hover()
+    message(page, "to stay").locator(".more").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    with page.expect_response(lambda response: response.request.method == "DELETE") as response:
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.locator(".going")).to_have_count(1)
+    with redis.from_url(valkey.url) as operator:
+        operator.hset(f"rq:job:{response.value.json()['jobId']}", "status", "canceled")
+    expect(
+        page.get_by_role("alert").get_by_text("The message could not be deleted: somebody has cancelled it")
+    ).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".going")).to_have_count(0)
+    expect_texts(page, ["to stay"])
+    assert all_of_the_browser(complaints), complaints
     complaints.clear()

@@ -60,6 +60,27 @@ def test_the_page_asks_again_when_the_token_has_ended(open_page: Open, complaint
     complaints.clear()
 
 
+def test_what_was_written_is_there_when_one_has_signed_in_again(open_page: Open, complaints: list[str]) -> None:
+    name, room, page = somebody("carol"), fresh(), open_page()
+    enter(page, token(name, seconds=2), room)
+    expect_live(page)
+    page.evaluate("WebSocket.prototype.send = () => {}")
+    say(page, "just in time")
+    page.get_by_label("Message", exact=True).fill("half a thou")
+    expect(page.get_by_label("Your token")).to_be_visible(timeout=SECONDS)
+    enter(page, token(name), room)
+    expect_live(page)
+    expect_tick(page, "just in time", "Sent")
+    expect(page.get_by_label("Message", exact=True)).to_have_value("half a thou")
+    # Another user of the window sees nothing of it
+    page.get_by_role("button", name="Switch").click()
+    enter(page, token(somebody("dave")), fresh())
+    expect_live(page)
+    expect(page.get_by_label("Message", exact=True)).to_have_value("")
+    expect_texts(page, [])
+    complaints.clear()
+
+
 def test_a_fragment_in_the_address_is_in_nobodys_way(open_page: Open, roles: Roles) -> None:
     page, room = open_page(), fresh()
     page.goto(f"{roles.url}/?conversation={room}#top")
@@ -78,9 +99,14 @@ def test_who_was_let_out_may_be_let_in_again(open_page: Open, roles: Roles, comp
     expect_texts(page, ["hello"])
     alice.sent(room, "and hear this")
     expect_texts(page, ["hello", "and hear this"])
+    page.get_by_label("Message", exact=True).press_sequentially("I am wri")
     assert alice.ask("DELETE", f"/api/conversations/{room}/members/{name}").status_code == 204
     expect(page.get_by_text(f"You are not in {room} any more.")).to_be_visible(timeout=SECONDS)
     expect(page.get_by_label("Message", exact=True)).to_be_disabled()
+    # Which is told once
+    page.get_by_role("heading", level=1).click()
+    page.evaluate("fetch('/healthz')")
+    expect(page.locator(".notice")).to_have_count(1)
     assert alice.ask("PUT", f"/api/conversations/{room}/members/{name}", {}).status_code in {200, 201}
     listed(page, room).click()
     expect(page.get_by_label("Message", exact=True)).to_be_enabled()

@@ -16,7 +16,7 @@
  *     await chat.send("general", { content: "hello" });
  *     chat.close();
  *
- * Beside these there are `status` and `typing`; `edit` and `delete`; `conversations`, `conversation`,
+ * Beside these there are `status` and `typing`; `message`, `edit`, `delete` and `job`; `conversations`, `conversation`,
  * `createConversation` and `addMember`.
  *
  * Options: `url` (by default the server that this module comes from); `getToken`, a function that returns a token or
@@ -100,7 +100,7 @@ export class Chatq {
   /** @type {Map<string, Queue>} */ #queues = new Map();
   /** @type {Map<string, { status: string, told: number }>} Statuses that the server may not know, by message. */
   #statuses = new Map();
-  /** @type {Set<string>} Messages whose failure was told. */ #failures = new Set();
+  /** @type {Set<string>} Messages of whose last change the failure was told. */ #failures = new Set();
   /** @type {() => string | Promise<string> | undefined} */ #getToken;
   /** @type {string | undefined} */ #token;
   #renewable;
@@ -275,12 +275,32 @@ export class Chatq {
   }
 
   /**
+   * Ask what became of a message.
+   * @param {string} messageId
+   * @returns {Promise<{ messageId: string, state: string, message?: any, error?: string }>} `state` is `queued`,
+   *   `persisted`, `failed`, `expired` or `deleted`
+   */
+  message(messageId) {
+    return this.#request("GET", `messages/${encodeURIComponent(messageId)}`);
+  }
+
+  /**
+   * Ask how far a job has come.
+   * @param {string} jobId as `edit` and `delete` answer it
+   * @returns {Promise<{ jobId: string, name: string, state: string, error?: string }>}
+   */
+  job(jobId) {
+    return this.#request("GET", `jobs/${encodeURIComponent(jobId)}`);
+  }
+
+  /**
    * Give a message new content; `messageEdited` tells when it has it.
    * @param {string} messageId
    * @param {string} content
    * @returns {Promise<{ messageId: string, jobId: string }>} once the server has accepted it; it is not tried again
    */
   edit(messageId, content) {
+    this.#failures.delete(messageId);
     return this.#request("PATCH", `messages/${encodeURIComponent(messageId)}`, { content });
   }
 
@@ -290,6 +310,7 @@ export class Chatq {
    * @returns {Promise<{ messageId: string, jobId: string }>} once the server has accepted it; it is not tried again
    */
   delete(messageId) {
+    this.#failures.delete(messageId);
     return this.#request("DELETE", `messages/${encodeURIComponent(messageId)}`);
   }
 

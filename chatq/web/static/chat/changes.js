@@ -1,9 +1,14 @@
 /** Changing what one has said: a menu at each message of one's own, an editor in its place, a question before it goes. */
 
-import { notify } from "./connection.js";
+import { notify, passOver } from "./connection.js";
+import { clock } from "./clock.js";
 import { copy, find } from "./element.js";
 
 const GIST = 200;
+/** Milliseconds after which it is asked what became of a change that no event has told of, at first and at most. */
+const FIRST_LOOK = 2_000;
+const LAST_LOOK = 60_000;
+const FAILED = new Set(["failed", "stopped", "canceled"]);
 
 /** Menu, editor and dialog; there is one of each. */
 export class Changes {
@@ -12,6 +17,8 @@ export class Changes {
   #button = null;
   /** @type {import("./message.js").MessageView | null} What is being edited. */
   #edited = null;
+  /** @type {any} Where it is edited. */
+  #editor = null;
 
   /**
    * @param {any} chat @param {import("./timeline.js").Timeline} timeline
@@ -32,6 +39,7 @@ export class Changes {
 
   /** One message's button is in the way of the tab key, the last one's; arrows lead from there to the others. */
   arrange() {
+    this.#park();
     const buttons = this.#buttons();
     if (this.#menu.matches(":popover-open") && !buttons.includes(this.#button)) {
       // What it was opened for was deleted elsewhere.
@@ -51,7 +59,7 @@ export class Changes {
   edit(view) {
     this.cancel();
     this.#edited = view;
-    const editor = copy("editor").firstElementChild;
+    const editor = (this.#editor = copy("editor").firstElementChild);
     const text = editor.querySelector("textarea");
     text.value = view.content;
     editor.querySelector("[data-act=cancel]").addEventListener("click", () => this.cancel());
@@ -82,7 +90,8 @@ export class Changes {
     this.#edited = null;
     this.timeline.place.keep(() => {
       view.element.classList.remove("editing");
-      view.element.querySelector(".editor")?.remove();
+      this.#editor.remove();
+      find("parked").hidden = true;
     });
     this.composer.focus();
   }
@@ -94,18 +103,56 @@ export class Changes {
     notify(`A message could not be ${view ? "changed" : "sent"}: ${reason}`);
   }
 
+  /** The message that is edited may be let go of, for new ones: one goes on beside where one writes. */
+  #park() {
+    if (!this.#edited || this.#editor.isConnected) return;
+    const { element, time } = this.#edited;
+    element.classList.remove("editing");
+    find("parked-what").textContent = `You are editing your message of ${clock(time)}.`;
+    find("parked").append(this.#editor);
+    find("parked").hidden = false;
+    // Who wrote in it goes on; who was elsewhere stays there.
+    if (document.activeElement === document.body) this.#editor.querySelector("textarea").focus({ preventScroll: true });
+  }
+
   async #save(view, editor, content) {
     if (!content.trim() || content === view.message.content) return this.cancel();
     const save = editor.querySelector(".first");
     save.disabled = true;
     try {
-      await this.chat.edit(view.message.id, content);
+      const { jobId } = await this.chat.edit(view.message.id, content);
+      this.#followUp(jobId, view, "changed");
       // It is told by an event, a moment later.
       if (view.message.deletedAt === null) view.text.textContent = content;
       if (this.#edited === view) this.cancel();
     } catch (error) {
       notify(`The message could not be changed: ${error.message}`);
       save.disabled = false;
+    }
+  }
+
+  /** An event tells that a change was made; that it never will be is to be asked for. */
+  async #followUp(jobId, view, done) {
+    const { editedAt, deletedAt } = view.message;
+    for (let wait = FIRST_LOOK; this.chat.state !== "closed"; wait = Math.min(2 * wait, LAST_LOOK)) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      const made = view.message.editedAt !== editedAt || view.message.deletedAt !== deletedAt;
+      if (made || (await this.#isOver(jobId, view, done))) return;
+    }
+  }
+
+  /** Tell of a change that failed; return whether it has failed, or is done. */
+  async #isOver(jobId, view, done) {
+    try {
+      const { state, error } = await this.chat.job(jobId);
+      if (!FAILED.has(state)) return state === "finished";
+      view.element.classList.remove("going");
+      view.show(view.message);
+      notify(`The message could not be ${done}: ${error ?? "somebody has cancelled it"}`);
+      return true;
+    } catch (error) {
+      passOver(error);
+      return error.code === "unknown-job"; // done, and forgotten since
     }
   }
 
@@ -121,10 +168,13 @@ export class Changes {
         // It may be gone by now, from another window.
         if (view.message.deletedAt !== null) return;
         view.element.classList.add("going");
-        this.chat.delete(view.message.id).catch((error) => {
-          view.element.classList.remove("going");
-          notify(`The message could not be deleted: ${error.message}`);
-        });
+        this.chat.delete(view.message.id).then(
+          ({ jobId }) => this.#followUp(jobId, view, "deleted"),
+          (error) => {
+            view.element.classList.remove("going");
+            notify(`The message could not be deleted: ${error.message}`);
+          },
+        );
       },
       { once: true },
     );

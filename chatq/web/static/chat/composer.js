@@ -1,28 +1,31 @@
-/** Where one writes. What was begun in one conversation is there again when one comes back to it. */
+/** Where one writes. What was begun in one conversation is there again when one comes back to it, or to the page. */
 
 import { find } from "./element.js";
-
-/** @type {Map<string, string>} */
-const drafts = new Map();
+import { Kept } from "./kept.js";
 
 /** The field and its button. */
 export class Composer {
   #text = find("text");
   /** @type {string | null} */
   #conversation = null;
+  /** By conversation. @type {Kept<string>} */
+  #drafts;
 
   /**
-   * @param {any} chat @param {(content: string) => void} onSend
+   * @param {any} chat @param {string} me @param {(content: string) => void} onSend
    * @param {() => void} onEditLast called at ↑ in an empty field
    */
-  constructor(chat, onSend, onEditLast) {
+  constructor(chat, me, onSend, onEditLast) {
     const text = this.#text;
+    this.#drafts = new Kept("drafts", me);
+    const tell = (active) => !text.disabled && chat.typing(this.#conversation, active);
     find("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       if (text.value.trim()) {
         onSend(text.value);
-        chat.typing(this.#conversation, false);
+        tell(false);
         text.value = "";
+        this.#keep();
       }
       text.focus();
     });
@@ -35,19 +38,28 @@ export class Composer {
         onEditLast();
       }
     });
-    text.addEventListener("input", () => chat.typing(this.#conversation, text.value.trim() !== ""));
-    text.addEventListener("blur", () => chat.typing(this.#conversation, false));
+    text.addEventListener("input", () => {
+      tell(text.value.trim() !== "");
+      this.#keep();
+    });
+    text.addEventListener("blur", () => tell(false));
   }
 
   /** @param {string} conversation @param {string} title */
   begin(conversation, title) {
     if (conversation !== this.#conversation) {
-      if (this.#conversation !== null) drafts.set(this.#conversation, this.#text.value);
+      this.#keep();
       this.#conversation = conversation;
-      this.#text.value = drafts.get(conversation) ?? "";
+      this.#text.value = this.#drafts.get(conversation) ?? "";
     }
     this.#text.placeholder = `Message ${title}`;
     this.enable(true);
+  }
+
+  #keep() {
+    if (this.#conversation === null) return;
+    if (this.#text.value.trim()) this.#drafts.set(this.#conversation, this.#text.value);
+    else this.#drafts.delete(this.#conversation);
   }
 
   /** @param {boolean} enabled */

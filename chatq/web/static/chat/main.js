@@ -13,6 +13,8 @@ import { Talk } from "./talk.js";
 
 /** Nothing tells that one was put into a conversation; whoever looks at the page sees it within so long. */
 const LOOK_AGAIN = 60_000;
+/** What marks and typing meet where a message, or oneself, has just gone; that is told where it happens. */
+const OF_NO_CONCERN = new Set(["unknown-message", "unknown-conversation", "forbidden"]);
 
 function start(me) {
   const chat = new Chatq(address.withTokens ? { token: address.token() } : { userId: me });
@@ -64,7 +66,7 @@ function start(me) {
   });
   chat.on("error", ({ code, detail, conversationId }) => {
     if (conversationId) talk.leave(conversationId);
-    else if (code !== "unknown-message") notify(detail);
+    else if (!OF_NO_CONCERN.has(code)) notify(detail);
   });
   chat.on("state", ({ state, error }) => {
     if (["unauthorized", "closed-4401"].includes(error?.code)) return refused(error.message);
@@ -149,6 +151,7 @@ function start(me) {
   find("other-hint").hidden = address.withTokens;
   find("other").href = address.href(first, me === "bob" ? "alice" : "bob");
   talk.open(first);
+  talk.outbox.resume();
   talk.composer.focus();
 }
 

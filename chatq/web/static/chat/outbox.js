@@ -1,13 +1,24 @@
-/** What one has said and the server has not stored yet: shown at once, sent until it is accepted, kept if it fails. */
+/**
+ * What one has said and the server has not stored yet: shown at once, sent until it is accepted, kept if it fails. It is
+ * kept for its sender in this window too, and sent again from there, under the same id: that makes no second message.
+ */
 
+import { passOver } from "./connection.js";
+import { Kept } from "./kept.js";
 import { MessageView } from "./message.js";
 
+/** Within so long, what is stored is told by an event; if none was, it was stored before, and is asked for. */
+const TOLD = 3_000;
+
+/** @typedef {{ conversation: string, content: string, time: string, reason?: string }} Unsent */
 /** @typedef {{ id: string, conversation: string, content: string, messageId: string | null, view: MessageView }} Entry */
 
 /** One's messages on their way, in the order in which they were written. */
 export class Outbox {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
+  /** @type {Kept<Unsent>} */
+  #kept;
 
   /**
    * @param {any} chat @param {string} me @param {() => void} onChange
@@ -16,6 +27,7 @@ export class Outbox {
    */
   constructor(chat, me, onChange, onFailed, onDecided) {
     Object.assign(this, { chat, me, onChange, onFailed, onDecided });
+    this.#kept = new Kept("unsent", me);
     chat.on("retry", ({ clientMessageId }) => this.#entries.get(clientMessageId)?.view.setState("waiting"));
   }
 
@@ -26,11 +38,19 @@ export class Outbox {
 
   /** @param {string} conversation @param {string} content */
   send(conversation, content) {
-    const view = new MessageView(this.me, true);
-    const entry = { id: newId(), conversation, content, messageId: null, view };
-    view.echo(content, new Date());
-    this.#entries.set(entry.id, entry);
-    this.#post(entry);
+    const [id, time] = [newId(), new Date()];
+    this.#kept.set(id, { conversation, content, time: time.toISOString() });
+    this.#post(this.#enter(id, conversation, content, time));
+    this.onChange();
+  }
+
+  /** Go on with what was said before the page was loaded. */
+  resume() {
+    for (const [id, { conversation, content, time, reason }] of this.#kept.entries()) {
+      const entry = this.#enter(id, conversation, content, new Date(time));
+      if (reason === undefined) this.#post(entry).then(() => this.#followUp(entry));
+      else this.#failed(entry, reason);
+    }
     this.onChange();
   }
 
@@ -42,7 +62,7 @@ export class Outbox {
   /** A message is stored: return how it was shown while it waited, if it did. @param {any} message */
   settle(message) {
     const view = this.#entries.get(message.clientMessageId)?.view;
-    this.#entries.delete(message.clientMessageId);
+    this.#forget(message.clientMessageId);
     return view;
   }
 
@@ -50,25 +70,65 @@ export class Outbox {
   fail({ clientMessageId, messageId, reason }) {
     const entry =
       this.#entries.get(clientMessageId) ?? [...this.#entries.values()].find((each) => each.messageId === messageId);
-    if (entry) this.#failed(entry, reason);
+    if (entry) {
+      this.#remember(entry, reason);
+      this.#failed(entry, reason);
+    }
     return entry !== undefined;
+  }
+
+  #enter(id, conversation, content, time) {
+    const entry = { id, conversation, content, messageId: null, view: new MessageView(this.me, true) };
+    entry.view.echo(content, time);
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  #forget(id) {
+    this.#entries.delete(id);
+    this.#kept.delete(id);
+  }
+
+  #waits(entry) {
+    return this.#entries.get(entry.id) === entry;
   }
 
   #post(entry) {
     entry.view.setState("waiting");
-    const waits = () => this.#entries.get(entry.id) === entry;
-    this.chat.send(entry.conversation, { content: entry.content, clientMessageId: entry.id }).then(
+    this.#remember(entry);
+    return this.chat.send(entry.conversation, { content: entry.content, clientMessageId: entry.id }).then(
       ({ messageId }) => {
         entry.messageId = messageId;
-        if (waits() && entry.view.state === "waiting") entry.view.setState("queued");
+        if (this.#waits(entry) && entry.view.state === "waiting") entry.view.setState("queued");
       },
-      (error) => waits() && this.#failed(entry, error.message),
+      (error) => {
+        if (!this.#waits(entry)) return;
+        // The end of a connection says nothing of the message: it is sent with the next.
+        if (this.chat.state !== "closed") this.#remember(entry, error.message);
+        this.#failed(entry, error.message);
+      },
     );
+  }
+
+  /** @param {Entry} entry @param {string} [reason] why it failed */
+  #remember({ id, conversation, content, view }, reason) {
+    this.#kept.set(id, { conversation, content, time: view.time.toISOString(), reason });
+  }
+
+  /** What was accepted under the same id before the page was loaded may be stored since, and nobody tells it again. */
+  async #followUp(entry) {
+    while (this.#waits(entry) && entry.view.state === "queued" && this.chat.state !== "closed") {
+      await new Promise((resolve) => setTimeout(resolve, TOLD));
+      const found = await this.chat.message(entry.messageId).catch(passOver);
+      if (!this.#waits(entry) || !["persisted", "deleted"].includes(found?.state)) continue;
+      this.#forget(entry.id);
+      this.onChange();
+    }
   }
 
   #failed(entry, reason) {
     const discard = () => {
-      this.#entries.delete(entry.id);
+      this.#forget(entry.id);
       this.onChange();
       this.onDecided();
     };

@@ -43,7 +43,7 @@ export class Talk {
     this.outbox = new Outbox(chat, me, () => this.timeline.refresh(), onFailed, focus);
     const edges = { older: find("older"), newer: find("newer") };
     this.timeline = new Timeline(chat, me, this.place, this.outbox, edges, () => this.look());
-    this.composer = new Composer(chat, (content) => this.#send(content), () => this.changes.editLast());
+    this.composer = new Composer(chat, me, (content) => this.#send(content), () => this.changes.editLast());
     this.changes = new Changes(chat, this.timeline, this.composer);
     this.place.onMoved = () => {
       this.timeline.look();
