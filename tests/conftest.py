@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from chatq.store import schema
@@ -21,6 +22,10 @@ from tests.parts.command import ROOT, Chatq
 from tests.parts.installation import Installation
 from tests.parts.postgres import Postgres
 from tests.parts.valkey import Valkey
+
+# No deadline for one example, since machines differ, and no files left behind.
+settings.register_profile("chatq", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("chatq")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell has what it starts in the background ignore Ctrl-C, and all that these start in turn.

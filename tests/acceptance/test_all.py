@@ -42,7 +42,7 @@ class System:
         return self.chatq.start("all", "--port", str(self.port), *args, env=env)
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310  # our own server
+        with urllib.request.urlopen(self.url + path, timeout=20) as answer:  # noqa: S310  # our own server
             return json.load(answer)
 
     def send(self, content: str) -> str:
@@ -51,7 +51,7 @@ class System:
         request = urllib.request.Request(  # noqa: S310  # our own server
             f"{self.url}/api/messages", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # our own server
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310  # our own server
             assert answer.status == 202
             return str(json.load(answer)["messageId"])
 
@@ -102,7 +102,7 @@ def test_one_command_runs_everything_and_one_ctrl_c_ends_it_in_order(
     assert running.wait_for(READY)[1] == f"{system.url}/"
     nothing_left.extend(descendants(running.pid))
     # Then it is there, and messages are stored
-    with urllib.request.urlopen(system.url, timeout=10) as page:  # noqa: S310  # our own server
+    with urllib.request.urlopen(system.url, timeout=20) as page:  # noqa: S310  # our own server
         assert page.headers.get_content_type() == "text/html"
     message = system.send("hello")
     system.wait_for(message)

@@ -26,7 +26,7 @@ from chatq.web.openapi import openapi
 from chatq.web.operation import Operation
 from chatq.web.requests import KEY_HEADER
 from tests.parts.people import SECRET
-from tests.parts.roles import Roles, installed
+from tests.parts.roles import Roles, fresh, installed
 
 EXAMPLES = settings(
     max_examples=8,
@@ -102,9 +102,12 @@ def ask(
     @EXAMPLES
     @given(case=told.as_strategy(generation_mode=mode))
     def asked(case: Any) -> None:
-        if mode is GenerationMode.POSITIVE and operation.name == "sendMessage" and KEY_HEADER in case.headers:
-            # No schema can say that the two ids must not differ.
-            case.body["messageData"].pop("clientMessageId", None)
+        if mode is GenerationMode.POSITIVE and operation.name == "sendMessage":
+            # What no schema can say: under an id that was used before, other content is refused, ...
+            case.body["conversationId"] = fresh()
+            if KEY_HEADER in case.headers:
+                # ... and the two ids must not differ.
+                case.body["messageData"].pop("clientMessageId", None)
         case.call_and_validate(base_url=roles.url, headers=headers, checks=checks)
 
     asked()

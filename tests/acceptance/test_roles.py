@@ -128,10 +128,10 @@ def test_an_api_alone_takes_messages_for_a_worker_that_comes_later(role: Chatq) 
     request = urllib.request.Request(  # noqa: S310  # our own server
         f"{url}/api/messages", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # our own server
+    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310  # our own server
         message = json.load(answer)["messageId"]
     assert role("worker", "--burst").returncode == 0
-    with urllib.request.urlopen(f"{url}/api/messages/{message}", timeout=10) as answer:  # noqa: S310  # our own server
+    with urllib.request.urlopen(f"{url}/api/messages/{message}", timeout=20) as answer:  # noqa: S310  # our own server
         assert json.load(answer)["state"] == "persisted"
     running.send_signal(signal.SIGINT)
     assert running.wait() == 0

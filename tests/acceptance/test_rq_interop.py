@@ -85,9 +85,9 @@ def test_a_stock_clients_jobs_are_done_at_once_and_in_order(installation: Instal
     first = computed_id("general", "alice", "1")
     queue.enqueue("chatq.jobs.edit_message", messageId=first, content="edited")
     # Then they are stored within about a second, and leave nothing behind
-    until(lambda: len(installation.frames()) == 4, 5, "four events")
+    until(lambda: len(installation.frames()) == 4, what="four events")
     assert installation.contents() == ["edited", "message 2", "message 3"]
-    until(lambda: installation.redis.keys("rq:job:*") == [], 5, "no jobs in Redis")
+    until(lambda: installation.redis.keys("rq:job:*") == [], what="no jobs in Redis")
 
 
 @on_one_database
@@ -101,7 +101,7 @@ def test_nothing_is_kept_of_jobs_that_are_done(installation: Installation) -> No
     # When all are done
     until(lambda: len(installation.contents()) == 950 and len(installation.contents("bobs")) == 50, 30, "all messages")
     # Then RQ has counted them
-    until(lambda: [each.successful_job_count for each in Worker.all(installation.redis)] == [1000], 10, "their count")
+    until(lambda: [each.successful_job_count for each in Worker.all(installation.redis)] == [1000], what="their count")
     # And nothing is left in Redis but the worker, and what there is once for each installation and each lane
     assert worker.terminate() == 0
     left = {key if isinstance(key, str) else key.decode() for key in installation.redis.keys("*")}
@@ -210,7 +210,7 @@ def dashboard(installation: Installation) -> Iterator[Callable[[str], dict[str, 
     command += ["-u", installation.environment["REDIS_URL"]]
     with (
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}/0/data/") as http,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}/0/data/", timeout=20) as http,
     ):
         until(lambda: listens(port), 30, "the dashboard")
         yield lambda path: http.get(f"{path}.json").raise_for_status().json()

@@ -90,8 +90,10 @@ def test_the_past_and_then_what_happens(system: Installation) -> None:
     tail.wait_for(" two")
     # And what happens then, as it happens; a receipt is nothing to print
     (third,) = say(system, conversation, "hi", sender="bob")
+    tail.wait_for("bob +hi")
     change(system, conversation, "updateMessageStatus", messageId=third, status="read", userId="alice")
     change(system, conversation, "editMessage", messageId=third, content="hi, alice")
+    tail.wait_for(r"\* edited")
     change(system, conversation, "deleteMessage", messageId=third)
     tail.wait_for(r"\* deleted  bob")
     assert printed(tail) == [
@@ -227,7 +229,7 @@ def test_on_a_narrow_terminal_lines_hang_and_ctrl_c_is_the_end(system: Installat
     say(system, conversation, "A name that leaves no room.", sender="somebody.with.a.long.name")
     # When it is shown on forty columns, then what belongs together stands together, and names have colours
     terminal = open_terminal("tail", conversation, columns=40)
-    terminal.wait_for("room")
+    terminal.wait_for(r"room\.")
     lines = [re.sub(TIME, "HH:MM:SS", line) for line in terminal.text.splitlines()]
     assert lines[-6:] == [
         "HH:MM:SS  alice  It is a long way to the",
@@ -313,6 +315,8 @@ def test_while_the_database_is_away_it_waits(system: Installation, postgres: Pos
         system.send("meanwhile", conversation)
         tail.wait_for("does not answer.*trying again")
         admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    # Other tests have use for no connection that is dead.
+    system.engine.dispose()
     tail.wait_for("The database is back.")
     tail.wait_for("meanwhile")
     assert printed(tail) == ["T  alice  before", "T  alice  meanwhile"]

@@ -20,7 +20,7 @@ from chatq.domain.ids import new_id
 from chatq.domain.messages import max_document_bytes
 from chatq.errors import ExitCode
 from chatq.store.failures import have_pending_failures
-from tests.parts.client import Client, RawSocket, frame
+from tests.parts.client import PATIENCE_SECONDS, Client, RawSocket, frame
 from tests.parts.command import Chatq
 from tests.parts.ports import free_port
 from tests.parts.postgres import Postgres
@@ -58,7 +58,7 @@ def import_many(roles: Roles, conversation: str, count: int, content: str = "mes
 
 def test_greeting_says_how_to_go_on(roles: Roles) -> None:
     with connect(f"ws://127.0.0.1:{roles.port}/ws") as connection:
-        hello = json.loads(connection.recv(timeout=10))
+        hello = json.loads(connection.recv(timeout=PATIENCE_SECONDS))
         assert connection.response is not None
         assert not connection.response.headers.get("Sec-WebSocket-Extensions"), "no compression is agreed to"
     assert hello == {
@@ -179,10 +179,10 @@ def test_replayed_event_is_the_live_one(roles: Roles) -> None:
     with roles.connect() as client:
         client.join(conversation)
         roles.store(conversation, "x", metadata={"z": 1, "a": [None, "ä\u2028"]})
-        live = client.connection.recv(timeout=10)
+        live = client.connection.recv(timeout=PATIENCE_SECONDS)
     with roles.connect() as client:
         client.join(conversation, since=0)
-        assert client.connection.recv(timeout=10) == live
+        assert client.connection.recv(timeout=PATIENCE_SECONDS) == live
 
 
 def test_long_past_comes_whole(roles: Roles) -> None:
@@ -395,7 +395,7 @@ def test_what_the_bus_brings_twice_is_sent_once(roles: Roles) -> None:
         bus = redis.Redis.from_url(roles.environment["REDIS_URL"])
         with roles.connect() as reader:
             reader.join(conversation, since=0)
-            first = reader.connection.recv(timeout=10)
+            first = reader.connection.recv(timeout=PATIENCE_SECONDS)
         bus.publish(f"chatq:conversation:{conversation}", first)
         bus.close()
         store_many(roles, conversation, 1)
@@ -686,7 +686,8 @@ def test_client_that_does_not_read_is_closed_and_holds_up_nobody(sqlite_roles: R
         slow.read()
         slow.say("join", conversationId="c")
         slow.read()
-        writer = threading.Thread(target=store_many, args=(sqlite_roles, "c", count, content))
+        # From a file: who begins to read within some seconds after the end is told why.
+        writer = threading.Thread(target=import_many, args=(sqlite_roles, "c", count, content))
         writer.start()
         assert quick.seqs(count) == list(range(1, count + 1))
         writer.join()
@@ -744,4 +745,4 @@ def test_sigterm_sends_clients_away_and_ends_with_0(sqlite_roles: Roles) -> None
         api.process.terminate()
         assert joined.close_code() == 4503
         assert silent.close_code() == 4503
-        assert api.wait(10) == ExitCode.DONE
+        assert api.wait() == ExitCode.DONE

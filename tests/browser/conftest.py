@@ -9,15 +9,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket, expect, sync_playwright
 
 from tests.browser.accessibility import find_faults
 from tests.browser.flickers import flickers
-from tests.browser.talking import expect_live
+from tests.browser.talking import SECONDS, expect_live
 from tests.parts.command import Chatq
 from tests.parts.roles import Roles, fresh, installed
 from tests.parts.told import CLIENT, SERVER, check_frame
 from tests.parts.valkey import Valkey
+
+# Of whatever is expected, whether it says so or not.
+expect.set_options(timeout=SECONDS)
 
 Open = Callable[..., Page]
 Check = Callable[[Page], None]

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Check, Open
+from tests.browser.talking import SECONDS
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh
 
-SECONDS = 10_000
 LOOKS = pytest.mark.parametrize(
     ("width", "dark"), [(1300, False), (360, True)], ids=["wide and light", "narrow and dark"]
 )

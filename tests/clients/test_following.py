@@ -94,7 +94,7 @@ def test_silent_server_is_left(open_client: Open, roles: Roles, wire: Wire) -> N
     wire.go_silent()
     store_many(roles, conversation, 2)
     client.wait(lambda: client.seqs(conversation) == [1, 2])
-    assert wire.connections == 2
+    assert wire.connections >= 2
 
 
 def test_position_that_the_server_does_not_know_is_reset(open_client: Open, roles: Roles, wire: Wire) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jwt
@@ -24,6 +25,14 @@ def settings() -> dict[str, str]:
 
 def token(seconds: float, user: str = "alice", secret: str = SECRET) -> str:
     return jwt.encode({"sub": user, "exp": int(time.time() + seconds)}, secret, "HS256")
+
+
+@pytest.fixture
+def wire(roles: Roles) -> Iterator[Wire]:
+    """A network on which no connection is given up for a heartbeat that came late: connections are counted here."""
+    wire = Wire(roles.port, quick=False)
+    yield wire
+    wire.close()
 
 
 @pytest.fixture

@@ -88,7 +88,8 @@ class Machine:
         """Send a message by HTTP and hear of it over the websocket, as a page of the proxy's origin does."""
         headers = {"Host": host, "Origin": f"https://{host}"}
         alice = sign(SECRET, "alice", expires_at=2**31)
-        with httpx.Client(base_url=url, verify=verify, headers=headers | {"Authorization": f"Bearer {alice}"}) as http:
+        bearer = {"Authorization": f"Bearer {alice}"}
+        with httpx.Client(base_url=url, verify=verify, headers=headers | bearer, timeout=20) as http:
             until(lambda: _answers(http), what="the proxy answers")
             room = http.post("/api/conversations", json={"title": "through a proxy"}).raise_for_status().json()["id"]
             scheme, options = ("wss", {"ssl": verify}) if isinstance(verify, ssl.SSLContext) else ("ws", {})

@@ -72,8 +72,11 @@ class Process:
 
     def children(self) -> list[int]:
         """Return the ids of the processes that it started itself."""
-        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+        try:
+            listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+        return [int(pid) for pid in listed.split()]
 
     def _read(self, stdout: IO[str]) -> None:
         with stdout:
@@ -93,7 +96,8 @@ class Worker(Process):
 
     def order(self, point: Point, deed: Deed, *, passes: int = 0) -> None:
         """Order a deed at the next time that the worker is at ``point``, or ``passes`` times later."""
-        with suppress(BrokenPipeError):
+        # One that is dead, or buried already, gets none.
+        with suppress(BrokenPipeError, ValueError):
             print(point, deed, passes, file=self._process.stdin, flush=True)
 
     def been_at(self, point: Point) -> int:

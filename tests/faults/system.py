@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -17,11 +16,10 @@ from chatq.store.engine import create_engine
 from tests.faults.databases import Database
 from tests.faults.processes import Api, Process, Worker
 from tests.parts.command import ROOT
+from tests.parts.ports import free_port
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 
-PORTS = tuple(range(7400, 7500))
-"""Below the range from which the kernel takes ports, so that a killed API finds its own free again."""
 LOOK_SECONDS = 0.1
 
 
@@ -77,7 +75,7 @@ class System:
     def start_api(self, port: int | None = None) -> Api:
         """Start an API and return it once it serves."""
         with self._lock:
-            api = Api(port or self._free_port(), self._environment, self._log("api"))
+            api = Api(port or free_port(), self._environment, self._log("api"))
             self.apis.append(api)
         until(api.answers, 30, f"an API that serves; its log is {api.log}")
         return api
@@ -124,22 +122,3 @@ class System:
 
     def _log(self, kind: str) -> Path:
         return self.directory / f"{kind}.{next(self._numbers):03}.log"
-
-    def _free_port(self) -> int:
-        taken = {api.port for api in self.apis}
-        # Other tests look for ports at the same time, each from a place of its own.
-        first = os.getpid() % len(PORTS)
-        for port in PORTS[first:] + PORTS[:first]:
-            if port not in taken and _is_free(port):
-                return port
-        raise AssertionError("no free port")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

@@ -12,7 +12,7 @@ from tests.faults.points import Deed, Point
 from tests.faults.reconcile import check_database, wait_until_quiet
 from tests.faults.system import System
 from tests.faults.task import Task, raise_faults
-from tests.parts.client import Client
+from tests.parts.client import PATIENCE_SECONDS, Client
 
 JOINERS, ROUNDS = 4, 100
 
@@ -45,7 +45,7 @@ class Joiner:
         # As far as the past goes, and for a moment what is new.
         with suppress(TimeoutError):
             for number in range(known + 1, joined["seq"] + self._random.randrange(1, 20)):
-                assert client.hear(timeout=10 if number <= joined["seq"] else 0.05)["seq"] == number
+                assert client.hear(PATIENCE_SECONDS if number <= joined["seq"] else 0.05)["seq"] == number
         client.say("leave", conversationId=self._conversation)
         while client.hear()["type"] != "left":
             pass
@@ -100,9 +100,9 @@ class Guest:
         """Take part in all rounds; if one fails, the others end as well."""
         try:
             for said in range(1, ROUNDS + 1):
-                self._start.wait(20)
+                self._start.wait(2 * PATIENCE_SECONDS)
                 self._hear(said)
-                self._start.wait(20)
+                self._start.wait(2 * PATIENCE_SECONDS)
         except BaseException:
             self._start.abort()
             raise
@@ -115,7 +115,7 @@ class Guest:
         joined = self._client.expect("joined")
         assert joined["seq"] in (said - 1, said)
         known = since if joined["recovered"] else joined["seq"]
-        assert self._client.seqs(said - known, timeout=5) == list(range(known + 1, said + 1))
+        assert self._client.seqs(said - known) == list(range(known + 1, said + 1))
         self._client.say("leave", conversationId=self._conversation)
         self._client.expect("left")
 
@@ -138,9 +138,9 @@ def test_what_is_said_while_somebody_joins_is_heard(system: System) -> None:
         # Then they hear it
         with suppress(BrokenBarrierError):
             for said in range(ROUNDS):
-                start.wait(20)
+                start.wait(2 * PATIENCE_SECONDS)
                 room.send(f"said {said}")
-                start.wait(20)
+                start.wait(2 * PATIENCE_SECONDS)
         for task in tasks:
             task.join()
         raise_faults(tasks)

@@ -17,6 +17,8 @@ from tests.parts.told import check_frame
 
 TEXT = 1
 """Opcode of a frame with JSON in it."""
+PATIENCE_SECONDS = 30.0
+"""How long an answer may take on a machine that has much else to do."""
 
 
 class Client:
@@ -28,7 +30,8 @@ class Client:
         self.attentive = False
         """Whether it hears who types and who is there, which come at any time."""
         # It asks for no sign of life: while a test leaves what came unread, it would not see the answer.
-        self._opening = connect(url, compression=None, max_size=None, ping_interval=None, **options)
+        options = {"ping_interval": None, "open_timeout": PATIENCE_SECONDS, **options}
+        self._opening = connect(url, compression=None, max_size=None, **options)
 
     def __enter__(self) -> Self:
         self.connection = self._opening.__enter__()
@@ -43,7 +46,7 @@ class Client:
         """Send a frame."""
         self.connection.send(json.dumps({"type": kind, **fields}))
 
-    def hear(self, timeout: float = 10) -> dict[str, Any]:
+    def hear(self, timeout: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """Return the next frame."""
         while True:
             message = self.connection.recv(timeout=timeout)
@@ -53,7 +56,7 @@ class Client:
             if self.attentive or frame["type"] not in {"presence", "typing"}:
                 return frame
 
-    def expect(self, kind: str, timeout: float = 10) -> dict[str, Any]:
+    def expect(self, kind: str, timeout: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """Return the next frame, which is of this type."""
         frame = self.hear(timeout)
         assert frame["type"] == kind, frame
@@ -64,7 +67,7 @@ class Client:
         self.say("join", conversationId=conversation, **({} if since is None else {"since": since}))
         return self.expect("joined")
 
-    def seqs(self, count: int, timeout: float = 20) -> list[int]:
+    def seqs(self, count: int, timeout: float = PATIENCE_SECONDS) -> list[int]:
         """Return the numbers of the next ``count`` events."""
         return [self.hear(timeout)["seq"] for _ in range(count)]
 
@@ -73,7 +76,7 @@ class Client:
         self.say("ping")
         self.expect("pong")
 
-    def close_code(self, timeout: float = 10) -> int:
+    def close_code(self, timeout: float = PATIENCE_SECONDS) -> int:
         """Wait for the end of the connection, whatever comes before it, and return its code."""
         try:
             while True:
@@ -91,7 +94,7 @@ class RawSocket:
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(20)
+        self.socket.settimeout(PATIENCE_SECONDS)
         self.socket.connect(("127.0.0.1", port))
         key = base64.b64encode(os.urandom(16)).decode()
         head = f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -117,7 +117,7 @@ class Running:
         """Everything that it has printed, stderr after stdout."""
         return "".join([*self.stdout, *self.stderr])
 
-    def wait_for(self, pattern: str, timeout: float = 30) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = 60) -> re.Match[str]:
         """Wait until something that it printed matches ``pattern``, and return the first match."""
         deadline = time.monotonic() + timeout
         while True:
@@ -135,7 +135,7 @@ class Running:
         """Send the process, not its children, a signal."""
         self.process.send_signal(number)
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = 60) -> int:
         """Wait until the process has ended and all its output is read; return its exit status."""
         status = self.process.wait(timeout)
         for reader in self._readers:
@@ -143,7 +143,7 @@ class Running:
             assert not reader.is_alive(), "the process left a child behind that holds its output open"
         return status
 
-    def terminate(self, timeout: float = 30) -> int:
+    def terminate(self, timeout: float = 60) -> int:
         """Send SIGTERM and return the exit status."""
         self.process.terminate()
         return self.wait(timeout)

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
+def until(condition: Callable[[], T], seconds: float = 30.0, what: str = "") -> T:
     """Return the first true value that ``condition`` gives; fail if there is none within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -18,16 +18,18 @@ _SLOW, _QUICK = b'"heartbeatSeconds":25', b'"heartbeatSeconds":1 '
 class Wire:
     """Listens on a port and passes everything on to a server's port and back, frame by frame on the way back.
 
-    Clients are told to send a heartbeat every second.
+    Clients are told to send a heartbeat every second if it is ``quick``. They leave a server that is silent for as
+    long, as one may be on a machine that has much else to do.
     """
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, *, quick: bool = True) -> None:
         self.passed: list[bytes] = []
         """Payloads of the server's frames that were passed on."""
         self.lost: list[bytes] = []
         """Payloads of the frames that were lost."""
         self.connections = 0
         """How many websockets there have been."""
+        self.quick = quick
         self._server_port = server_port
         self._losing: list[bytes] = []
         self._lock = Lock()
@@ -133,7 +135,7 @@ class _Passing:
             if head[0] == _TEXT:
                 check_frame(payload)
             if not self.silent.is_set() and self._wire.keep(payload):
-                self.client.sendall(head + payload.replace(_SLOW, _QUICK))
+                self.client.sendall(head + (payload.replace(_SLOW, _QUICK) if self._wire.quick else payload))
 
 
 class _Said:
