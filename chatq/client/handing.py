@@ -108,6 +108,6 @@ def _call(calls: Inbox[tuple[OnEvent, Frame]]) -> None:
         taker, event = item
         try:
             taker(event)
-        except Exception:
-            # The next event is not to suffer from it.
+        except (Exception, SystemExit):
+            # The next event is not to suffer from it; sys.exit() would end this thread alone, and without a word.
             log.exception("a function that was called with an event failed")

@@ -81,11 +81,21 @@ def read_claims(jobs: Sequence[Sequence[bytes]]) -> list[Claim]:
             id_ := job_id.decode(),
             _read(id_, data),
             created.decode("utf-8", "replace"),
-            int(attempts or 0),
+            _read_number(attempts) or 0,
             bool(failed),
         )
         for job_id, data, created, attempts, failed in jobs
     ]
+
+
+def read_epoch(epoch: bytes) -> int | None:
+    """Return a lane's epoch, as the scripts answer it; None if it must be taken over in the database."""
+    return _read_number(epoch)
+
+
+def _read_number(text: bytes) -> int | None:
+    """Return a number that chatq wrote; None for anything else, which somebody wrote by hand."""
+    return int(text) if text.isdigit() and len(text) < 19 else None
 
 
 def _read(job_id: str, data: bytes) -> MessageJob | JobRefused:

@@ -96,7 +96,8 @@ def translated(url: str = "") -> Iterator[None]:
     try:
         yield
     except (AuthenticationError, NoPermissionError) as error:
-        raise RedisUnfit(f"Redis{where} refuses access: {error}. Check REDIS_URL or REDIS_PASSWORD.") from error
+        reason = str(error).rstrip(".")
+        raise RedisUnfit(f"Redis{where} refuses access: {reason}. Check REDIS_URL or REDIS_PASSWORD.") from error
     except (redis.ReadOnlyError, redis.OutOfMemoryError) as error:
         raise RedisUnfit(f"Redis{where} refuses to write: {error}") from error
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:

@@ -33,13 +33,18 @@ def check_lanes(client: redis.Redis, lanes: int) -> None:
     """Record the number of lanes in Redis, or compare it with the one recorded there.
 
     Raises:
-        BadSetting: Redis has another number; jobs of one conversation would lie in two lanes.
+        BadSetting: Redis has another number, or none; jobs of one conversation would lie in two lanes.
         RedisError: Redis cannot be used.
     """
     with translated():
         client.set(keys.LANES, lanes, nx=True)
-        recorded = int(client.get(keys.LANES) or lanes)
-    if recorded != lanes:
+        recorded = as_text(client.get(keys.LANES)) or str(lanes)
+    if not recorded.isdecimal():
+        raise BadSetting(
+            f"The key {keys.LANES!r} in Redis holds {recorded!r}, which is no number of lanes: somebody else wrote it. "
+            "Set it to the number with which this installation has run, or delete it if that was CHATQ_LANES."
+        )
+    if int(recorded) != lanes:
         raise BadSetting(
             f"CHATQ_LANES is {lanes}, but this installation runs with {recorded} lanes. Set CHATQ_LANES={recorded}; "
             f"to change it, stop everything, let `chatq worker --burst` empty the queues, and delete the key "

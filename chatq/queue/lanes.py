@@ -16,7 +16,7 @@ import redis
 
 from chatq.domain.clock import timestamp
 from chatq.queue import keys
-from chatq.queue.claims import Claim, Finish, Held, read_claims
+from chatq.queue.claims import Claim, Finish, Held, read_claims, read_epoch
 from chatq.queue.scripts import Argument, Command, Pipeline, evalsha, run
 
 LEASE_MS = 3500
@@ -64,7 +64,7 @@ class Lanes:
         lane, epoch, jobs, self.unrouted = answer
         if lane < 0:
             return None
-        return Held(lane, token, int(epoch) if epoch else None, read_claims(jobs), time.monotonic())
+        return Held(lane, token, read_epoch(epoch), read_claims(jobs), time.monotonic())
 
     def claim_ahead(self, held: Held, batch: int = BATCH) -> None:
         """Ask for the jobs after those in hand, if that was not done yet, and do not wait for the answer.

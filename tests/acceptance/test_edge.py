@@ -205,3 +205,10 @@ def test_a_time_that_somebody_wrote_by_hand_keeps_no_message_out(valkey: Valkey)
     edge = edge_of(valkey)
     for content in ("second", "third"):
         assert not edge.submit(job("general", content)).repeat
+
+
+def test_a_count_that_somebody_wrote_by_hand_keeps_no_message_out(valkey: Valkey) -> None:
+    # Given a count of the jobs that ended that is none
+    connect(valkey.url).set(keys.ENDED, "no number")
+    # Then messages are accepted
+    assert not edge_of(valkey).submit(job("general", "first")).repeat

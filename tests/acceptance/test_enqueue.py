@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from chatq.queue import keys
 from chatq.queue.feed import MAX_LINE_BYTES
 from tests.parts.command import Chatq
 from tests.parts.installation import Installation, Result
@@ -201,6 +202,12 @@ def test_another_number_of_lanes_or_an_unreachable_redis_is_an_error(chatq: Chat
     other = chatq(*message, env={"REDIS_URL": valkey.url, "CHATQ_LANES": "4"})
     assert (other.returncode, other.stdout) == (2, "")
     assert "\nchatq: CHATQ_LANES is 4, but this installation runs with 8 lanes. Set CHATQ_LANES=8;" in other.stderr
+    # And what is no number at all is shown, with what to do about it
+    with closing(valkey.client()) as client:
+        client.set(keys.LANES, "many")
+    other = chatq(*message, env={"REDIS_URL": valkey.url})
+    assert (other.returncode, other.stdout) == (2, "")
+    assert f"\nchatq: The key {keys.LANES!r} in Redis holds 'many', which is no number of lanes" in other.stderr
     # And when nobody answers, then it is said where, without the password
     ended = chatq(*message, env={"REDIS_URL": "redis://:secret@localhost:1/0"})
     assert (ended.returncode, ended.stdout) == (3, "")

@@ -104,6 +104,20 @@ def test_what_a_dead_worker_had_claimed_ahead_comes_back_in_order(valkey: Valkey
     assert work_off(other, taken) == jobs
 
 
+def test_numbers_that_somebody_wrote_by_hand_stop_nobody(valkey: Valkey) -> None:
+    # Given a job's attempts and a lane's epoch that are no numbers
+    jobs = put(valkey.url, ["one", "two"])
+    with connect(valkey.url) as client:
+        client.hset(keys.job(jobs[0]), "number_of_retries", "many")
+        client.set(keys.epoch(0), "-")
+    # When a worker takes the lane, then the job counts as never tried, and the database is asked for the epoch
+    lanes = Lanes(connect(valkey.url), 1, "worker")
+    held = lanes.take()
+    assert held is not None
+    assert ([claim.attempts for claim in held.claims], held.epoch) == ([0, 0], None)
+    assert work_off(lanes, held) == jobs
+
+
 def warm_up(valkey: Valkey) -> None:
     """Let the server learn all scripts."""
     lanes = Lanes(connect(valkey.url), 1, "warm-up")

@@ -155,14 +155,17 @@ def test_threads_share_a_client(roles: Roles) -> None:
         assert sorted(next(messages)["seq"] for _ in range(20)) == list(range(1, 21))
 
 
-def test_function_that_fails_gets_the_next_event(roles: Roles, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("fault", [RuntimeError("no more"), SystemExit("no more")])
+def test_function_that_fails_gets_the_next_event(
+    roles: Roles, caplog: pytest.LogCaptureFixture, fault: BaseException
+) -> None:
     conversation = fresh()
     heard: list[int] = []
 
     def hear(event: dict[str, Any]) -> None:
         if event["type"] == "newMessage":
             heard.append(event["seq"])
-            raise RuntimeError("no more")
+            raise fault
 
     with Client(roles.url, user_id="alice") as client:
         client.join(conversation, since=0, on_event=hear)

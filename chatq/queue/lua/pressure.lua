@@ -16,4 +16,4 @@ for lane = 0, tonumber(ARGV[1]) - 1 do
     end
   end
 end
-return {depth, oldest, tonumber(redis.call('GET', KEYS[1]) or '0')}
+return {depth, oldest, tonumber(redis.call('GET', KEYS[1]) or '0') or 0}
