@@ -16,9 +16,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
-from chatq.store import schema
-from chatq.store.engine import create_engine
-from tests.parts.command import ROOT, Chatq
+from tests.parts.command import Chatq, environment_in
+from tests.parts.engines import set_up
 from tests.parts.installation import Installation
 from tests.parts.postgres import Postgres
 from tests.parts.valkey import Valkey
@@ -95,22 +94,14 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """An engine for a database with chatq's tables, on SQLite and on Postgres."""
-    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
-    schema.upgrade(engine)
-    yield engine
-    engine.dispose()
+    with set_up(database_url) as engine:
+        yield engine
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """The environment of the test's commands: a data directory of its own, and no setting else."""
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(ROOT),
-        "CHATQ_DATA_DIR": str(tmp_path / "data"),
-    }
+    return environment_in(tmp_path)
 
 
 @pytest.fixture

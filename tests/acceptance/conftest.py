@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Engine
 
-from chatq.store.engine import create_engine
 from tests.parts.command import Chatq
+from tests.parts.engines import open_engine
 from tests.parts.postgres import Postgres
 from tests.parts.roles import Roles, installed
 from tests.parts.valkey import Valkey
@@ -47,11 +47,10 @@ def engine_of() -> Iterator[Callable[[Roles], Engine]]:
     """A function that opens an installation's database."""
     engines: list[Engine] = []
 
-    def open_engine(roles: Roles) -> Engine:
-        url = roles.environment["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")
-        engines.append(create_engine(url))
+    def engine_of(roles: Roles) -> Engine:
+        engines.append(open_engine(roles.environment["DATABASE_URL"]))
         return engines[-1]
 
-    yield open_engine
+    yield engine_of
     for engine in engines:
         engine.dispose()

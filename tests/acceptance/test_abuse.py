@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import struct
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -17,12 +14,11 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis import Redis
 
 from tests.parts.census import Census
 from tests.parts.client import PATIENCE_SECONDS, Client, RawSocket, frame
-from tests.parts.command import ROOT, Chatq
-from tests.parts.roles import Roles, fresh
-from tests.parts.valkey import Valkey
+from tests.parts.roles import Roles, fresh, installed
 from tests.parts.waiting import until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts what a process holds as Linux tells")
@@ -48,22 +44,14 @@ class Target(NamedTuple):
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Target]:
-    path = Path(tempfile.mkdtemp(prefix="chatq-"))
-    valkey = Valkey(path).start()
-    environment = {"PATH": os.environ["PATH"], "HOME": str(path), "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)}
-    chatq = Chatq(path, {**environment, "CHATQ_DATA_DIR": str(path / "data")})
-    roles = Roles(chatq, valkey.url, f"sqlite:///{path}/chatq.sqlite3")
-    api = roles.start_api()
-    roles.start_worker()
-    operator = valkey.client()
-    with roles.connect() as bystander:
-        conversation = fresh()
-        bystander.join(conversation)
-        yield Target(roles, Census(api.pid, operator), bystander, conversation)
-    operator.close()
-    roles.close()
-    valkey.kill()
-    shutil.rmtree(path)
+    with installed() as roles:
+        api = roles.start_api()
+        roles.start_worker()
+        redis_url = roles.environment["REDIS_URL"]
+        with Redis.from_url(redis_url, decode_responses=True) as operator, roles.connect() as bystander:
+            conversation = fresh()
+            bystander.join(conversation)
+            yield Target(roles, Census(api.pid, operator), bystander, conversation)
 
 
 @pytest.fixture

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,10 +16,10 @@ import pytest
 from chatq.access.tokens import sign
 from tests.acceptance.test_http import NOWHERE, fields_of, problem_of
 from tests.parts.client import Client
-from tests.parts.command import ROOT, Chatq
+from tests.parts.command import Chatq
 from tests.parts.issuer import Issuer
 from tests.parts.ports import free_port
-from tests.parts.roles import Roles, fresh
+from tests.parts.roles import Roles, fresh, installed
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 
@@ -41,25 +37,11 @@ def issuer() -> Iterator[Issuer]:
 @pytest.fixture(scope="module")
 def guarded(issuer: Issuer) -> Iterator[Roles]:
     """An installation that takes tokens of both kinds."""
-    path = Path(tempfile.mkdtemp(prefix="chatq-"))
-    valkey = Valkey(path).start()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(path),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(ROOT),
-        "CHATQ_DATA_DIR": str(path / "data"),
-        "CHATQ_JWT_SECRET": SECRET,
-        "CHATQ_JWT_JWKS_URL": issuer.url,
-        "CHATQ_JWT_AUDIENCE": AUDIENCE,
-    }
-    roles = Roles(Chatq(path, environment), valkey.url, f"sqlite:///{path}/chatq.sqlite3")
-    roles.start_api()
-    roles.start_worker()
-    yield roles
-    roles.close()
-    valkey.kill()
-    shutil.rmtree(path)
+    env = {"CHATQ_JWT_SECRET": SECRET, "CHATQ_JWT_JWKS_URL": issuer.url, "CHATQ_JWT_AUDIENCE": AUDIENCE}
+    with installed(env=env) as roles:
+        roles.start_api()
+        roles.start_worker()
+        yield roles
 
 
 def token(user: str = "alice", *, seconds: float = 60, service: bool = False) -> str:

@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 from tests.acceptance.test_http import fields_of, problem_of
-from tests.acceptance.test_websocket import import_many
 from tests.parts.client import Client, RawSocket
 from tests.parts.people import SECRET, Person
-from tests.parts.roles import Roles, fresh
+from tests.parts.roles import Roles, beside, fresh
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 
@@ -47,10 +46,8 @@ class Town:
 @pytest.fixture(scope="module")
 def guarded(roles: Roles) -> Iterator[Roles]:
     """The same installation's API that asks for tokens."""
-    guarded = Roles(roles.chatq, roles.environment["REDIS_URL"], roles.environment["DATABASE_URL"])
-    guarded.start_api("--api-workers", "2", env={"CHATQ_JWT_SECRET": SECRET})
-    yield guarded
-    guarded.http.close()
+    with beside(roles, "--api-workers", "2", env={"CHATQ_JWT_SECRET": SECRET}) as guarded:
+        yield guarded
 
 
 @pytest.fixture
@@ -388,7 +385,7 @@ def test_who_is_removed_while_catching_up_sees_no_more(guarded: Roles, safe: Tow
     ann, bob = safe.people("ann", "bob")
     conversation, count = fresh(), 800
     ann.make(conversation, bob)
-    import_many(roles, conversation, count, "x" * 15_000)
+    roles.import_many(conversation, count, "x" * 15_000)
     with RawSocket(guarded.port, receive_buffer=4096) as slow:
         slow.say("auth", **bob.proof)
         slow.say("join", conversationId=conversation, since=0)

@@ -22,12 +22,13 @@ from chatq.store import schema
 from chatq.store.engine import create_engine
 from chatq.store.tables import metadata
 from tests.parts.command import Chatq
+from tests.parts.engines import open_engine
 from tests.parts.postgres import Postgres
 
 
 @pytest.fixture
 def empty_engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = open_engine(database_url)
     yield engine
     engine.dispose()
 
@@ -79,7 +80,7 @@ def test_migrations_make_the_same_postgres_schema_as_the_code(postgres: Postgres
     dumps = []
     for make in (schema.upgrade, metadata.create_all):
         name = postgres.create_database()
-        engine = create_engine(postgres.url(name).replace("postgresql://", "postgresql+psycopg://"))
+        engine = open_engine(postgres.url(name))
         make(engine)
         engine.dispose()
         dumps.append(postgres.dump_schema(name, without=schema.VERSION_TABLE))

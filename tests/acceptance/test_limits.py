@@ -20,7 +20,7 @@ from tests.parts.client import Client, RawSocket, frame
 from tests.parts.command import Chatq
 from tests.parts.people import SECRET, Person
 from tests.parts.ports import free_port
-from tests.parts.roles import Roles, fresh, installed
+from tests.parts.roles import Roles, beside, fresh, installed
 from tests.parts.valkey import Valkey
 
 FEW = {"CHATQ_RATE_LIMIT": "5/h"}
@@ -41,10 +41,8 @@ def installation() -> Iterator[Roles]:
 @pytest.fixture(scope="module")
 def guarded(installation: Roles) -> Iterator[Roles]:
     """The same with tokens."""
-    guarded = Roles(installation.chatq, installation.environment["REDIS_URL"], installation.environment["DATABASE_URL"])
-    guarded.start_api(env={**FEW, "CHATQ_JWT_SECRET": SECRET})
-    yield guarded
-    guarded.http.close()
+    with beside(installation, env={**FEW, "CHATQ_JWT_SECRET": SECRET}) as guarded:
+        yield guarded
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from chatq.web.openapi import openapi
 from chatq.web.operation import Operation
 from chatq.web.requests import KEY_HEADER
 from tests.parts.people import SECRET
-from tests.parts.roles import Roles, fresh, installed
+from tests.parts.roles import Roles, beside, fresh, installed
 
 EXAMPLES = settings(
     max_examples=8,
@@ -64,10 +64,8 @@ def roles() -> Iterator[Roles]:
 @pytest.fixture(scope="module")
 def guarded(roles: Roles) -> Iterator[Roles]:
     """An API that asks for tokens."""
-    guarded = Roles(roles.chatq, roles.environment["REDIS_URL"], roles.environment["DATABASE_URL"])
-    guarded.start_api(env={"CHATQ_JWT_SECRET": SECRET, "CHATQ_RATE_LIMIT": "1000/s"})
-    yield guarded
-    guarded.http.close()
+    with beside(roles, env={"CHATQ_JWT_SECRET": SECRET, "CHATQ_RATE_LIMIT": "1000/s"}) as guarded:
+        yield guarded
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["good", "bad"])

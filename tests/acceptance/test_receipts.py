@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chatq.domain.ids import new_id
-from tests.acceptance.test_websocket import ONE_DATABASE, store_many
+from tests.acceptance.test_websocket import ONE_DATABASE
 from tests.parts.client import Client, RawSocket, frame
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh
@@ -32,7 +32,7 @@ def unread(roles: Roles, conversation: str, user: str) -> int:
 
 def test_status_moves_the_user_s_mark_and_is_answered_by_nothing(roles: Roles) -> None:
     conversation = fresh()
-    store_many(roles, conversation, 3)
+    roles.store_many(conversation, 3)
     first, second, third = ids_in(roles, conversation)
     with roles.connect() as alice, roles.connect() as bob:
         alice.join(conversation)
@@ -54,7 +54,7 @@ def test_status_moves_the_user_s_mark_and_is_answered_by_nothing(roles: Roles) -
 
 def test_marks_that_come_together_make_one_event(roles: Roles) -> None:
     conversation = fresh()
-    store_many(roles, conversation, 50)
+    roles.store_many(conversation, 50)
     marks: list[dict[str, Any]] = [
         {"type": "status", "messageId": message, "status": status}
         for message in ids_in(roles, conversation)
@@ -129,7 +129,7 @@ def test_status_needs_membership_as_everything_does(roles: Roles) -> None:
 def test_marks_that_are_not_accepted_are_each_told(sqlite_roles: Roles, valkey: Valkey) -> None:
     sqlite_roles.start_api()
     sqlite_roles.start_worker()
-    store_many(sqlite_roles, "c", 3)
+    sqlite_roles.store_many("c", 3)
     messages = ids_in(sqlite_roles, "c")
     with RawSocket(sqlite_roles.port) as raw:
         raw.read()

@@ -20,7 +20,7 @@ from chatq.web.app import create_app
 from chatq.web.explanations import EXPLANATIONS
 from tests.parts.client import Client
 from tests.parts.people import SECRET, Person
-from tests.parts.roles import Roles, fresh
+from tests.parts.roles import Roles, beside, fresh
 from tests.parts.waiting import until
 
 README = Path(__file__).parents[2] / "README.md"
@@ -80,10 +80,8 @@ def outcome(client: Client) -> int:
 @pytest.fixture(scope="module")
 def guarded(roles: Roles) -> Iterator[Roles]:
     """An API that asks for tokens, beside one that believes everybody; a worker does what both accept."""
-    guarded = Roles(roles.chatq, roles.environment["REDIS_URL"], roles.environment["DATABASE_URL"])
-    guarded.start_api(env={"CHATQ_JWT_SECRET": SECRET})
-    yield guarded
-    guarded.http.close()
+    with beside(roles, env={"CHATQ_JWT_SECRET": SECRET}) as guarded:
+        yield guarded
 
 
 @pytest.fixture(scope="module")

@@ -34,25 +34,6 @@ ONE_DATABASE = pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
 LIMIT = max_document_bytes(16384)
 
 
-def store_many(roles: Roles, conversation: str, count: int, content: str = "message") -> None:
-    """Send messages and wait until the last one is stored."""
-    for number in range(1, count + 1):
-        last = roles.send(conversation, f"{content} {number}")
-    until(lambda: roles.state(last) == "persisted", 30)
-
-
-def import_many(roles: Roles, conversation: str, count: int, content: str = "message") -> None:
-    """Have many messages stored, from a file."""
-    lines = (
-        json.dumps({"conversationId": conversation, "senderId": "alice", "content": f"{content} {number}"})
-        for number in range(1, count + 1)
-    )
-    file = roles.chatq.directory / f"{conversation}.jsonl"
-    file.write_text("\n".join(lines))
-    done = roles.chatq("enqueue", "sendMessage", "--file", str(file), "--wait", env=roles.environment)
-    assert done.returncode == ExitCode.DONE, done.stderr
-
-
 # --- what is said and answered -------------------------------------------------------------------
 
 
@@ -144,8 +125,8 @@ def test_who_leaves_hears_no_more(roles: Roles) -> None:
 
 def test_pong_has_the_newest_number_of_each_joined_conversation(roles: Roles) -> None:
     silent, busy, other = fresh(), fresh(), fresh()
-    store_many(roles, busy, 2)
-    store_many(roles, other, 1)
+    roles.store_many(busy, 2)
+    roles.store_many(other, 1)
     with roles.connect() as client:
         client.say("ping")
         assert client.expect("pong") == {"type": "pong", "seqs": {}}
@@ -160,14 +141,14 @@ def test_pong_has_the_newest_number_of_each_joined_conversation(roles: Roles) ->
 
 def test_join_with_since_gives_what_came_after_it_then_what_comes(roles: Roles) -> None:
     conversation = fresh()
-    store_many(roles, conversation, 7)
+    roles.store_many(conversation, 7)
     with roles.connect() as client:
         joined = client.join(conversation, since=3)
         assert (joined["seq"], joined["recovered"]) == (7, True)
         events = [client.expect("newMessage") for _ in range(4)]
         assert [event["seq"] for event in events] == [4, 5, 6, 7]
         assert events[0]["message"]["content"] == "message 4"
-        store_many(roles, conversation, 1)
+        roles.store_many(conversation, 1)
         assert client.expect("newMessage")["seq"] == 8
     with roles.connect() as client:
         client.join(conversation, since=8)
@@ -187,7 +168,7 @@ def test_replayed_event_is_the_live_one(roles: Roles) -> None:
 
 def test_long_past_comes_whole(roles: Roles) -> None:
     conversation = fresh()
-    import_many(roles, conversation, 1700)
+    roles.import_many(conversation, 1700)
     with roles.connect() as client:
         assert client.join(conversation, since=0)["seq"] == 1700
         assert client.seqs(1700) == list(range(1, 1701))
@@ -196,12 +177,12 @@ def test_long_past_comes_whole(roles: Roles) -> None:
 
 def test_since_of_the_future_is_not_recovered(roles: Roles) -> None:
     conversation = fresh()
-    store_many(roles, conversation, 2)
+    roles.store_many(conversation, 2)
     with roles.connect() as client:
         joined = client.join(conversation, since=3)
         assert (joined["seq"], joined["recovered"]) == (2, False)
         client.quiet()
-        store_many(roles, conversation, 1)
+        roles.store_many(conversation, 1)
         assert client.expect("newMessage")["seq"] == 3
         assert client.join(fresh(), since=1)["recovered"] is False
 
@@ -209,7 +190,7 @@ def test_since_of_the_future_is_not_recovered(roles: Roles) -> None:
 def test_since_before_what_is_kept_is_not_recovered_in_part(idle_roles: Roles, engine_of: Any) -> None:
     idle_roles.start_api()
     idle_roles.start_worker()
-    store_many(idle_roles, "c", 5)
+    idle_roles.store_many("c", 5)
     with engine_of(idle_roles).begin() as connection:
         connection.exec_driver_sql("DELETE FROM events WHERE seq <= 3")
         connection.exec_driver_sql("UPDATE conversations SET first_seq = 4")
@@ -261,20 +242,20 @@ def test_what_was_replayed_before_is_replayed_as_it_is_now(idle_roles: Roles, en
 
 def test_joining_again_starts_anew(roles: Roles) -> None:
     conversation = fresh()
-    store_many(roles, conversation, 3)
+    roles.store_many(conversation, 3)
     with roles.connect() as client:
         client.join(conversation, since=0)
         assert client.seqs(3) == [1, 2, 3]
         client.join(conversation, since=1)
         assert client.seqs(2) == [2, 3]
-        store_many(roles, conversation, 1)
+        roles.store_many(conversation, 1)
         assert client.seqs(1) == [4]
         client.quiet()
 
 
 def test_resuming_while_others_write_misses_and_doubles_nothing(roles: Roles) -> None:
     conversation, count = fresh(), 400
-    writer = threading.Thread(target=store_many, args=(roles, conversation, count))
+    writer = threading.Thread(target=roles.store_many, args=(conversation, count))
     writer.start()
     try:
         with roles.connect() as steady:
@@ -298,7 +279,7 @@ def test_every_api_process_delivers(sqlite_roles: Roles) -> None:
         clients = [stack.enter_context(sqlite_roles.connect()) for _ in range(12)]
         for client in clients:
             client.join("c")
-        store_many(sqlite_roles, "c", 3)
+        sqlite_roles.store_many("c", 3)
         for client in clients:
             assert client.seqs(3) == [1, 2, 3]
 
@@ -312,7 +293,7 @@ def test_every_api_of_one_redis_delivers_and_takes_over(sqlite_roles: Roles) -> 
         there.expect("hello")
         here.join("c")
         there.join("c")
-        store_many(sqlite_roles, "c", 3)
+        sqlite_roles.store_many("c", 3)
         assert here.seqs(3) == there.seqs(3) == [1, 2, 3]
         last = sqlite_roles.send("c", "while one goes")
         first.process.terminate()
@@ -335,7 +316,7 @@ def test_redis_restarts_under_connected_sockets(idle_roles: Roles, valkey: Valke
         client.say("auth", userId="alice")
         client.expect("authenticated")
         client.join("c")
-        store_many(idle_roles, "c", 1)
+        idle_roles.store_many("c", 1)
         assert client.seqs(1) == [1]
 
         valkey.kill()
@@ -356,7 +337,7 @@ def test_joining_while_redis_hangs_waits_for_it_but_not_for_ever(sqlite_roles: R
     sqlite_roles.start_worker()
     with sqlite_roles.connect() as early, sqlite_roles.connect() as late:
         early.join("c")
-        store_many(sqlite_roles, "c", 2)
+        sqlite_roles.store_many("c", 2)
         assert early.seqs(2) == [1, 2]
         valkey.send_signal(signal.SIGSTOP)
         late.join("d")
@@ -364,7 +345,7 @@ def test_joining_while_redis_hangs_waits_for_it_but_not_for_ever(sqlite_roles: R
         valkey.send_signal(signal.SIGCONT)
         until(lambda: sqlite_roles.post("d", "on").status_code == 202, 20)
         assert early.seqs(1) == late.seqs(1) == [1]
-        store_many(sqlite_roles, "c", 1)
+        sqlite_roles.store_many("c", 1)
         assert early.seqs(1) == [3]
 
 
@@ -389,7 +370,7 @@ def test_what_the_bus_brings_twice_is_sent_once(roles: Roles) -> None:
     with roles.connect() as client, roles.connect() as other:
         client.join(conversation)
         other.join(conversation)
-        store_many(roles, conversation, 2)
+        roles.store_many(conversation, 2)
         assert client.seqs(2) == other.seqs(2) == [1, 2]
         # A repeat, and something of the past: receivers drop what they have.
         bus = redis.Redis.from_url(roles.environment["REDIS_URL"])
@@ -398,7 +379,7 @@ def test_what_the_bus_brings_twice_is_sent_once(roles: Roles) -> None:
             first = reader.connection.recv(timeout=PATIENCE_SECONDS)
         bus.publish(f"chatq:conversation:{conversation}", first)
         bus.close()
-        store_many(roles, conversation, 1)
+        roles.store_many(conversation, 1)
         assert client.seqs(1) == other.seqs(1) == [3]
 
 
@@ -420,7 +401,7 @@ def test_database_away_is_told_and_overcome(
         assert client.expect("error")["code"] == "database-unavailable"
         postgres.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
         client.join("d")
-        store_many(roles, "c", 1)
+        roles.store_many("c", 1)
         assert client.expect("newMessage")["seq"] == 1
     roles.close()
 
@@ -428,7 +409,7 @@ def test_database_away_is_told_and_overcome(
 # --- messages that fail --------------------------------------------------------------------------
 
 
-def test_sender_alone_learns_at_once_that_a_message_failed(idle_roles: Roles, valkey: Valkey) -> None:
+def test_sender_alone_learns_at_once_that_a_message_failed(idle_roles: Roles) -> None:
     idle_roles.start_api()
     idle_roles.start_worker()
     with idle_roles.connect() as alice, idle_roles.connect() as bob:
@@ -437,9 +418,7 @@ def test_sender_alone_learns_at_once_that_a_message_failed(idle_roles: Roles, va
             client.expect("authenticated")
             client.quiet()
         message = idle_roles.store("c", "this", clientMessageId="m-1")
-        operator = valkey.client()
-        operator.delete(f"chatq:seen:{message['id']}")
-        operator.close()
+        idle_roles.forget(message["id"])
 
         idle_roles.send("c", "that", clientMessageId="m-1")
 
@@ -687,7 +666,7 @@ def test_client_that_does_not_read_is_closed_and_holds_up_nobody(sqlite_roles: R
         slow.say("join", conversationId="c")
         slow.read()
         # From a file: who begins to read within some seconds after the end is told why.
-        writer = threading.Thread(target=import_many, args=(sqlite_roles, "c", count, content))
+        writer = threading.Thread(target=sqlite_roles.import_many, args=("c", count, content))
         writer.start()
         assert quick.seqs(count) == list(range(1, count + 1))
         writer.join()
@@ -710,12 +689,12 @@ def test_client_that_does_not_read_is_closed_and_holds_up_nobody(sqlite_roles: R
 def test_long_past_waits_for_a_slow_reader(sqlite_roles: Roles) -> None:
     sqlite_roles.start_api()
     sqlite_roles.start_worker()
-    import_many(sqlite_roles, "c", 300, "x" * 8000)
+    sqlite_roles.import_many("c", 300, "x" * 8000)
     with RawSocket(sqlite_roles.port, receive_buffer=4096) as slow, sqlite_roles.connect() as other:
         slow.read()
         slow.say("join", conversationId="c", since=0)
         other.join("c")
-        store_many(sqlite_roles, "c", 5)
+        sqlite_roles.store_many("c", 5)
         assert other.seqs(5) == [301, 302, 303, 304, 305]
         seqs: list[int] = []
         while len(seqs) < 305:
@@ -731,7 +710,7 @@ def test_burst_closes_nobody_who_reads(roles: Roles) -> None:
     conversation = fresh()
     with roles.connect() as client:
         client.join(conversation)
-        writer = threading.Thread(target=import_many, args=(roles, conversation, 600, "x" * 15000))
+        writer = threading.Thread(target=roles.import_many, args=(conversation, 600, "x" * 15000))
         writer.start()
         assert client.seqs(600) == list(range(1, 601))
         writer.join()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from pathlib import Path
 
 from tests.benchmarks.chatq_side import installation, is_alive
 from tests.benchmarks.measure import Benchmark, Figures, Measure, Run
 from tests.benchmarks.stage import Stage
+from tests.parts.processes import resident
 
 FIRST = 50_000
 LAST = 500_000
@@ -29,15 +28,9 @@ def grow(stage: Stage, redis_url: str, database: Callable[[], AbstractContextMan
         for messages in (first, last - first):
             chatq.fill(messages, CONVERSATIONS)
             chatq.backlog().wait_until_empty(lambda: is_alive(running))
-            sizes.append(_resident(running.pid))
+            sizes.append(resident(running.pid))
         chatq.check_stored(last)
     return {"growth": sizes[1] - sizes[0], "after the first": sizes[0], "after the last": sizes[1]}
-
-
-def _resident(pid: int) -> float:
-    """Return a process's resident memory in MB, as Linux tells it."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @contextmanager

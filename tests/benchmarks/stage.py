@@ -13,9 +13,8 @@ from pathlib import Path
 
 import redis
 
-from chatq.store import schema
-from chatq.store.engine import create_engine
 from tests.benchmarks.node import Programs
+from tests.parts.engines import set_up
 from tests.parts.ports import free_port
 from tests.parts.postgres import Postgres
 from tests.parts.valkey import Valkey
@@ -107,6 +106,5 @@ def empty(redis_url: str) -> None:
 
 def set_up_tables(database_url: str) -> None:
     """Give an empty database chatq's tables."""
-    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
-    schema.upgrade(engine)
-    engine.dispose()
+    with set_up(database_url):
+        pass

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Check, Open
 from tests.browser.talking import SECONDS
 from tests.parts.people import SECRET, Person
-from tests.parts.roles import Roles, fresh
+from tests.parts.roles import Roles, beside, fresh
 
 LOOKS = pytest.mark.parametrize(
     ("width", "dark"), [(1300, False), (360, True)], ids=["wide and light", "narrow and dark"]
@@ -112,11 +112,8 @@ def test_everybody_can_read_of_problems(
 @pytest.fixture
 def guarded(shared_roles: Roles) -> Iterator[Roles]:
     """An API that asks for tokens."""
-    guarded = Roles(shared_roles.chatq, shared_roles.environment["REDIS_URL"], shared_roles.environment["DATABASE_URL"])
-    running = guarded.start_api(env={"CHATQ_JWT_SECRET": SECRET})
-    yield guarded
-    running.terminate()
-    guarded.http.close()
+    with beside(shared_roles, env={"CHATQ_JWT_SECRET": SECRET}) as guarded:
+        yield guarded
 
 
 def test_it_is_tried_with_a_token(open_page: Open, guarded: Roles) -> None:

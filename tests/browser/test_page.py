@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import redis
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
@@ -122,8 +121,7 @@ def test_message_that_failed_after_it_was_accepted_says_so(open_page: Open, role
     room = fresh()
     # Given that a message is stored under the id that the page will choose, and that Redis has forgotten of it
     stored = roles.store(room, "this", clientMessageId="0" * 32)
-    with redis.from_url(roles.environment["REDIS_URL"]) as operator:
-        operator.delete(f"chatq:seen:{stored['id']}")
+    roles.forget(stored["id"])
     page = open_page(user="alice", conversation=room)
     expect_texts(page, ["this"])
     page.evaluate("crypto.getRandomValues = (bytes) => bytes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
@@ -17,23 +16,12 @@ import pytest
 
 from chatq.client import Client, ClientClosed, NoAnswer
 from chatq.client.handing import ROOM, Handing
-from chatq.errors import ExitCode, InvalidFields, TooLarge
+from chatq.errors import InvalidFields, TooLarge
 from tests.parts.command import ROOT, Running
 from tests.parts.ports import free_port
 from tests.parts.processes import descendants
 from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
-
-
-def import_many(roles: Roles, conversation: str, count: int) -> None:
-    lines = (
-        json.dumps({"conversationId": conversation, "senderId": "bob", "content": f"message {number}"})
-        for number in range(count)
-    )
-    file = roles.chatq.directory / "many.jsonl"
-    file.write_text("\n".join(lines))
-    done = roles.chatq("enqueue", "sendMessage", "--file", str(file), "--wait", env=roles.environment)
-    assert done.returncode == ExitCode.DONE, done.stderr
 
 
 def test_events_are_iterated_until_the_client_is_closed(roles: Roles) -> None:
@@ -195,7 +183,7 @@ def test_function_may_send_and_close(roles: Roles) -> None:
 def test_slow_taker_misses_nothing(roles: Roles) -> None:
     conversation = fresh()
     count = 2 * ROOM + 500
-    import_many(roles, conversation, count)
+    roles.import_many(conversation, count)
     with Client(roles.url, user_id="alice") as client:
         client.join(conversation, since=0)
         # More came than there is room for before anything is taken.

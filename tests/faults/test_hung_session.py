@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Connection, Engine, select, text
 
 from chatq.queue.lanes import LEASE_MS
-from chatq.store import schema
 from chatq.store.bulk import copy_rows, fetch, write_all
-from chatq.store.engine import STATEMENT_TIMEOUT_MS, create_engine
+from chatq.store.engine import STATEMENT_TIMEOUT_MS
 from chatq.store.tables import lanes
+from tests.parts.engines import set_up
 from tests.parts.waiting import until
 
 _LANES = select(lanes)
@@ -22,10 +22,8 @@ _IDLE = text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in tr
 
 @pytest.fixture
 def engine(postgres_url: str) -> Iterator[Engine]:
-    engine = create_engine(postgres_url.replace("postgresql://", "postgresql+psycopg://"))
-    schema.upgrade(engine)
-    yield engine
-    engine.dispose()
+    with set_up(postgres_url) as engine:
+        yield engine
 
 
 def rows(first: int) -> list[dict[str, Any]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import redis
 
-from tests.parts.processes import descendants
+from tests.parts.processes import descendants, resident
 from tests.parts.waiting import until
 
 
@@ -35,8 +34,7 @@ class Census:
 
     def resident(self) -> float:
         """Return the process's resident memory in MB, as Linux tells it."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return resident(self.pid)
 
     def wait_until_back(self, before: Held) -> None:
         """Wait until no more is held than ``before``."""

@@ -20,6 +20,17 @@ from tests.parts.forking import Forked, Program
 ROOT = Path(__file__).parents[2]
 
 
+def environment_in(directory: Path) -> dict[str, str]:
+    """Return the environment of commands that run in a directory: their data lie there, and nothing else is set."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(directory),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),
+        "CHATQ_DATA_DIR": str(directory / "data"),
+    }
+
+
 class Chatq:
     """Runs ``chatq`` in ``directory`` with nothing of the environment but ``environment``.
 

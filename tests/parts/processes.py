@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -47,6 +48,12 @@ def kill_child(parent: int, text: str) -> int:
     pid = children(parent, text)[0]
     os.kill(pid, signal.SIGKILL)
     return pid
+
+
+def resident(pid: int) -> float:
+    """Return a process's resident memory in MB, as Linux tells it."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def alive(pid: int) -> bool:

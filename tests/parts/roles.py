@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from redis import Redis
 
-from chatq.store import schema
-from chatq.store.engine import create_engine
+from chatq.errors import ExitCode
+from chatq.queue import keys
 from tests.parts.client import Client
-from tests.parts.command import ROOT, Chatq, Running
+from tests.parts.command import Chatq, Running, environment_in
+from tests.parts.engines import set_up
 from tests.parts.forking import API, WORKER
 from tests.parts.ports import free_port
 from tests.parts.told import check_answer
@@ -33,9 +35,8 @@ class Roles:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=20, event_hooks={"response": [check_answer]})
-        engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
-        schema.upgrade(engine)
-        engine.dispose()
+        with set_up(database_url):
+            pass
 
     def start_api(self, *args: str, env: Mapping[str, str] | None = None) -> Running:
         """Start the API and wait until it answers."""
@@ -85,6 +86,30 @@ class Roles:
         message: dict[str, Any] = self.http.get(f"/api/messages/{message_id}").json()["message"]
         return message
 
+    def forget(self, message_id: str) -> None:
+        """Let Redis forget that a stored message was ever accepted: the time in which it remembers is over."""
+        with Redis.from_url(self.environment["REDIS_URL"]) as operator:
+            # A message is stored a moment before its job is finished, and only then is nothing known of it.
+            until(lambda: not operator.exists(keys.job(message_id)), what=f"the job of {message_id} finished")
+            operator.delete(keys.SEEN + message_id)
+
+    def store_many(self, conversation: str, count: int, content: str = "message") -> None:
+        """Send messages, numbered from 1 on, and wait until the last one is stored."""
+        for number in range(1, count + 1):
+            last = self.send(conversation, f"{content} {number}")
+        until(lambda: self.state(last) == "persisted", 30)
+
+    def import_many(self, conversation: str, count: int, content: str = "message") -> None:
+        """Have many messages stored, numbered from 1 on, from a file."""
+        lines = (
+            json.dumps({"conversationId": conversation, "senderId": "alice", "content": f"{content} {number}"})
+            for number in range(1, count + 1)
+        )
+        file = self.chatq.directory / f"{conversation}.jsonl"
+        file.write_text("\n".join(lines))
+        done = self.chatq("enqueue", "sendMessage", "--file", str(file), "--wait", env=self.environment)
+        assert done.returncode == ExitCode.DONE, done.stderr
+
     def page(self, conversation: str, **query: Any) -> dict[str, Any]:
         """Return a page of a conversation's messages."""
         answer = self.http.get(f"/api/conversations/{conversation}/messages", params=query)
@@ -94,22 +119,29 @@ class Roles:
 
 
 @contextmanager
-def installed(database_url: str | None = None) -> Iterator[Roles]:
-    """Yield an installation with a Redis of its own, on SQLite unless told otherwise, of which nothing runs yet."""
+def installed(database_url: str | None = None, *, env: Mapping[str, str] | None = None) -> Iterator[Roles]:
+    """Yield an installation with a Redis of its own, on SQLite unless told otherwise, of which nothing runs yet.
+
+    ``env`` is in the environment of all its commands.
+    """
     path = Path(tempfile.mkdtemp(prefix="chatq-"))
     valkey = Valkey(path).start()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(path),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(ROOT),
-        "CHATQ_DATA_DIR": str(path / "data"),
-    }
-    roles = Roles(Chatq(path, environment), valkey.url, database_url or f"sqlite:///{path}/chatq.sqlite3")
+    chatq = Chatq(path, {**environment_in(path), **(env or {})})
+    roles = Roles(chatq, valkey.url, database_url or f"sqlite:///{path}/chatq.sqlite3")
     yield roles
     roles.close()
     valkey.kill()
     shutil.rmtree(path)
+
+
+@contextmanager
+def beside(roles: Roles, *args: str, env: Mapping[str, str]) -> Iterator[Roles]:
+    """Yield an installation with another API of its own, which ``env`` changes."""
+    other = Roles(roles.chatq, roles.environment["REDIS_URL"], roles.environment["DATABASE_URL"])
+    running = other.start_api(*args, env=env)
+    yield other
+    running.close()
+    other.http.close()
 
 
 def fresh() -> str:

@@ -17,13 +17,13 @@ from chatq.domain.clock import timestamp
 from chatq.domain.jobs import DeleteMessage, EditMessage, SendMessage, UpdateMessageStatus
 from chatq.domain.messages import MessageData
 from chatq.queue.codec import prepare
-from chatq.store import schema
 from chatq.store.batch import apply_batch
-from chatq.store.engine import create_engine, reading, writing
+from chatq.store.engine import reading, writing
 from chatq.store.fence import take_over
 from chatq.store.members import create_conversation
 from chatq.store.tables import metadata
 from chatq.store.work import Outcome, Work
+from tests.parts.engines import set_up
 
 CONVERSATIONS, USERS = ["general", "random"], ["alice", "bob", "carol"]
 NOWHERE = "nowhere"
@@ -332,10 +332,8 @@ def assert_published(tables: Tables, outcomes: Sequence[Outcome], works: Sequenc
 @pytest.fixture
 def fast_engine(database_url: str) -> Iterator[Engine]:
     """An engine for a database that need not survive a power cut."""
-    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"), full_sync=False)
-    schema.upgrade(engine)
-    yield engine
-    engine.dispose()
+    with set_up(database_url, full_sync=False) as engine:
+        yield engine
 
 
 some = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from sqlalchemy import Engine, insert
 
@@ -15,6 +13,7 @@ from tests.benchmarks.sockets.crowd import Crowd, Manners
 from tests.benchmarks.sockets.delivery import SOCKET_IO
 from tests.benchmarks.sockets.sides import Server, chatq_manners, chatq_server, event, socket_io_server
 from tests.benchmarks.stage import Stage
+from tests.parts.processes import resident
 
 CONNECTIONS = 5_000
 ROOM = 20
@@ -37,10 +36,10 @@ def weigh(server: Server, connections: int) -> Figures:
     with Crowd(server.port) as crowd:
         crowd.enter(_manners(server, WARM_UP), AT_ONCE)
     with Crowd(server.port) as crowd:
-        before = _resident(server.pid)
+        before = resident(server.pid)
         crowd.enter(_manners(server, connections), AT_ONCE)
         # Answered by all is done with all: what is left is what they keep.
-        return {"memory": (_resident(server.pid) - before) / connections}
+        return {"memory": (resident(server.pid) - before) * 1024 / connections}
 
 
 def arrive(server: Server, connections: int, manners: Callable[[str, int | None], Manners], missed: int) -> float:
@@ -56,12 +55,6 @@ def arrive(server: Server, connections: int, manners: Callable[[str, int | None]
 
 def _manners(server: Server, count: int) -> list[Manners]:
     return [server.manners(f"c{number // ROOM}", number) for number in range(count)]
-
-
-def _resident(pid: int) -> float:
-    """Return a process's resident memory in KB, as Linux tells it."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**10
 
 
 def _store_events(engine: Engine, rooms: Sequence[str]) -> None:
