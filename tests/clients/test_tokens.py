@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,11 +60,15 @@ def conversation(roles: Roles) -> str:
 def test_token_is_renewed_before_it_expires_and_the_connection_stays(
     open_client: Open, wire: Wire, conversation: str, token_file: Path
 ) -> None:
-    expires = time.time() + 4
-    token_file.write_text(token(4))
+    # Given a client that, however long it takes to start, gets a token of some seconds, and then finds another one
+    os.mkfifo(token_file)
     client = open_client(wire.url, tokenFile=str(token_file))
-    client.do("join", conversationId=conversation, since=0)
+    with token_file.open("w") as asked:
+        expires = time.time() + 4
+        asked.write(token(4))
+    token_file.unlink()
     token_file.write_text(token(3600))
+    client.do("join", conversationId=conversation, since=0)
     client.wait(lambda: client.count("token") == 2)
     # A connection whose time is over is closed within a second.
     until(lambda: time.time() > expires + 2)
