@@ -38,9 +38,7 @@ export class Outbox {
 
   /** @param {string} conversation @param {string} content */
   send(conversation, content) {
-    const [id, time] = [newId(), new Date()];
-    this.#kept.set(id, { conversation, content, time: time.toISOString() });
-    this.#post(this.#enter(id, conversation, content, time));
+    this.#post(this.#enter(newId(), conversation, content, new Date()));
     this.onChange();
   }
 
