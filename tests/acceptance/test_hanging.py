@@ -21,9 +21,10 @@ import redis
 
 from chatq.queue import keys
 from chatq.supervise.watchdog import ON_SQLITE_SECONDS
-from tests.parts.command import ROOT, Chatq
+from tests.parts.command import Chatq
 from tests.parts.lane import message, services
 from tests.parts.processes import children, kill_child
+from tests.parts.root import ROOT
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 

@@ -21,9 +21,10 @@ from chatq.web.explanations import EXPLANATIONS
 from tests.parts.client import Client
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, beside, fresh
+from tests.parts.root import ROOT
 from tests.parts.waiting import until
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 PEOPLE = ("anonymous", "stranger", "member", "author", "owner", "service", "development")
 ALLOWED = "yes"
 

@@ -18,9 +18,9 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import Engine
 
 from chatq.domain.ids import computed_id
-from tests.parts.command import ROOT
 from tests.parts.installation import LANES, Installation
 from tests.parts.ports import free_port, listens
+from tests.parts.root import ROOT
 from tests.parts.waiting import until
 
 on_one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.parts.command import ROOT
 from tests.parts.roles import Roles
+from tests.parts.root import ROOT
 
 ALLOWED = "https://app.example.com"
 

@@ -20,8 +20,9 @@ from chatq.queue.codec import prepare
 from chatq.settings import load
 from tests.benchmarks.backlog import Backlog
 from tests.benchmarks.stage import Stage, empty, set_up_tables
-from tests.parts.command import ROOT, Chatq, Running
+from tests.parts.command import Chatq, Running
 from tests.parts.ports import free_port
+from tests.parts.root import ROOT
 
 AT_ONCE = 1000
 CONVERSATIONS = 20

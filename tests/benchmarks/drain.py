@@ -16,7 +16,7 @@ from tests.benchmarks.guide_side import GuideSide
 from tests.benchmarks.limit import POSTGRES_VARIANTS, SQLITE_VARIANTS
 from tests.benchmarks.measure import Benchmark, Figures, Measure, Run
 from tests.benchmarks.stage import Stage, empty
-from tests.parts.command import ROOT
+from tests.parts.root import ROOT
 
 MESSAGES = 20_000
 RQ_MESSAGES = 1_000

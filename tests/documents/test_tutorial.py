@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.documents.conftest import Read
 from tests.documents.markdown import Block
 from tests.documents.reader import Reader
-from tests.parts.command import ROOT
 from tests.parts.ports import free_port
+from tests.parts.root import ROOT
 
 SECONDS = 20_000
 

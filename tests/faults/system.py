@@ -15,8 +15,8 @@ from chatq.store import schema
 from chatq.store.engine import create_engine
 from tests.faults.databases import Database
 from tests.faults.processes import Api, Process, Worker
-from tests.parts.command import ROOT
 from tests.parts.ports import free_port
+from tests.parts.root import ROOT
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 

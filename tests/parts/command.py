@@ -16,8 +16,7 @@ from threading import Thread
 from typing import IO
 
 from tests.parts.forking import Forked, Program
-
-ROOT = Path(__file__).parents[2]
+from tests.parts.root import ROOT
 
 
 def environment_in(directory: Path) -> dict[str, str]:

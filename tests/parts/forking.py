@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import IO, NamedTuple
 
-ROOT = Path(__file__).parents[2]
+from tests.parts.root import ROOT
 
 
 class Program(NamedTuple):

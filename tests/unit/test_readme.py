@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from chatq.settings.variables import VARIABLES
+from tests.parts.root import ROOT
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 def test_the_settings_are_those_of_the_code() -> None:
