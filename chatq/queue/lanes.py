@@ -93,7 +93,8 @@ class Lanes:
         """
         following = self.settle(held)
         name = keys.lane_name(held.lane)
-        arguments: list[Argument] = [held.token, timestamp(), f"{finish.seconds:.6f}", uuid4().hex]
+        finish_name = uuid4().hex
+        arguments: list[Argument] = [held.token, timestamp(), f"{finish.seconds:.6f}", finish_name]
         arguments += [len(finish.done), *finish.done]
         for ended in finish.ended:
             extra = ended.attempts if ended.fate == "retry" else ended.message_id
@@ -120,7 +121,8 @@ class Lanes:
             arguments,
         )
         published: list[Command] = [("PUBLISH", channel, payload) for channel, payload in finish.publish]
-        claimed = self._claim_more(held, 0 if _tried_before(following) else batch, len(following))
+        more = 0 if _tried_before(following) else batch
+        claimed = self._claim_more(held, more, len(following), behind=finish_name)
         asked = Pipeline(self._client, ["finish", "claim"], [*published, finished, claimed])
         if following:
             held.claims, held.ahead = following, self._reader.submit(_claimed, asked)
@@ -147,10 +149,18 @@ class Lanes:
         """Wait until the doorbell rings, ``seconds`` at most. ``client`` must not time out before."""
         client.blpop([keys.DOORBELL], timeout=seconds)
 
-    def _claim_more(self, held: Held, batch: int, in_hand: int) -> Command:
+    def _claim_more(self, held: Held, batch: int, in_hand: int, *, behind: str = "") -> Command:
+        """Return the command; ``behind`` names the finish that goes before it."""
         turn_over = time.monotonic() - held.since > TURN_SECONDS
-        arguments = [*self._common(held.token, batch), held.lane, int(turn_over), in_hand]
-        return evalsha("claim", [keys.DOORBELL, f"{keys.RQ}:suspended", self._worker_key, keys.BEHIND], arguments)
+        arguments = [*self._common(held.token, batch), held.lane, int(turn_over), in_hand, behind]
+        own_keys = [
+            keys.DOORBELL,
+            f"{keys.RQ}:suspended",
+            self._worker_key,
+            keys.BEHIND,
+            keys.finished(held.lane),
+        ]
+        return evalsha("claim", own_keys, arguments)
 
     def _common(self, token: str, batch: int) -> list[Argument]:
         now = time.time()

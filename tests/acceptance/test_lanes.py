@@ -11,7 +11,7 @@ from chatq.queue import keys
 from chatq.queue.claims import Finish
 from chatq.queue.connection import connect
 from chatq.queue.lanes import Lanes
-from chatq.queue.scripts import sha
+from chatq.queue.scripts import sha, source
 from tests.parts.lane import ids, put, work_off
 from tests.parts.proxy import Proxy
 from tests.parts.valkey import Valkey
@@ -77,6 +77,33 @@ def test_a_claim_ahead_whose_answer_is_lost_loses_and_reorders_nothing(valkey: V
     while (held := lanes.take()) is not None:
         done += work_off(lanes, held)
     assert proxy.lost == 2
+    assert done == jobs[1:]
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_no_claim_goes_before_a_finish_that_the_server_has_yet_to_learn(valkey: Valkey, ahead: int) -> None:
+    # Given a server that knows how to claim, but not how to finish, and a worker with a job in hand and one
+    # ahead, or none
+    jobs = put(valkey.url, ["one", "two", "three"])
+    client = valkey.client()
+    client.script_flush()
+    client.script_load(source("claim"))
+    lanes = Lanes(connect(valkey.url), 1, "worker")
+    held = lanes.take(1)
+    assert held is not None
+    if ahead:
+        lanes.claim_ahead(held, ahead)
+        assert len(lanes.settle(held)) == ahead
+    # When it finishes that job and claims no more, as it does when it is told to stop
+    assert lanes.finish(held, Finish(done=jobs[:1]), 0)
+    lanes.settle(held)
+    # Then what it has in hand does not wait as well
+    assert ids(held) == jobs[1 : 1 + ahead]
+    assert client.lrange(keys.queue(keys.lane_name(0)), 0, -1) == jobs[1 + ahead :]
+    # And the others are done once each, in order
+    done = work_off(lanes, held, 0)
+    while (held := lanes.take()) is not None:
+        done += work_off(lanes, held)
     assert done == jobs[1:]
 
 

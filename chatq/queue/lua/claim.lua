@@ -2,17 +2,23 @@
 -- enough while there is other work that nobody looks after, lets the lane go, unless it has jobs in hand.
 --
 -- KEYS  1 doorbell    2 RQ's suspension    3 the worker's RQ hash    4 the messages that jobs wait behind
+--       5 the lane's last finish
 -- ARGV  1 token    2 lease in ms    3 how many jobs at most    4 number of lanes
 --       5 RQ's prefix    6 chatq's prefix    7 now, seconds since the epoch    8 now, RFC 3339
 --       9 worker's name    10 the lane    11 1: let go if there is other work
---       12 how many claimed jobs it has in hand
+--       12 how many claimed jobs it has in hand    13 the finish that this was sent behind, '' for none
 -- Returns the jobs, each {id, data, created_at, number_of_retries, 1 if it failed before else 0}; none: the lane
--- was let go, unless there are jobs in hand; false: the lane is another worker's.
+-- was let go, unless there are jobs in hand; false: the lane is another worker's, or the finish was not done.
 
 --@include claiming
 
 local lane = names(ARGV[5], ARGV[6], tonumber(ARGV[10]))
 if redis.call('GET', lane.lease) ~= ARGV[1] then
+  return false
+end
+-- A server that was restarted may know this script, but not yet the finish: both are sent once more then, and what the
+-- worker has in hand must not be given back before.
+if ARGV[13] ~= '' and redis.call('GET', KEYS[5]) ~= ARGV[13] then
   return false
 end
 
