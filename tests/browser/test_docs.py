@@ -89,6 +89,24 @@ def test_a_link_leads_to_its_part_or_does_no_harm(open_page: Open, roles: Roles)
         expect(page.locator("#fault")).to_be_hidden()
 
 
+def test_the_contents_are_there_on_a_window_of_any_width(open_page: Open) -> None:
+    page = open_docs(open_page, width=360)
+    contents = page.get_by_role("link", name="Send a message", exact=True)
+    expect(contents).to_be_hidden()
+
+    page.set_viewport_size({"width": 1300, "height": 800})
+    expect(contents).to_be_visible()
+
+    page.set_viewport_size({"width": 360, "height": 800})
+    expect(contents).to_be_hidden()
+    page.locator("summary", has_text="Contents").click()
+    expect(contents).to_be_visible()
+    # And they make way for what was asked for.
+    contents.click()
+    expect(contents).to_be_hidden()
+    expect(page.locator("article#sendMessage")).to_be_in_viewport()
+
+
 @LOOKS
 def test_everybody_can_read_it(open_page: Open, check_accessibility: Check, width: int, dark: bool) -> None:
     page = open_docs(open_page, width=width, dark=dark)

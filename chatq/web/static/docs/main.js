@@ -68,9 +68,14 @@ function goToPart() {
 }
 
 const folded = /** @type {HTMLDetailsElement} */ (document.getElementById("folded"));
-folded.open = matchMedia("(min-width: 60rem)").matches;
+// As in docs.css: there they stand beside the text, and nothing is shown that unfolds them.
+const wide = matchMedia("(min-width: 60rem)");
+folded.open = wide.matches;
+wide.addEventListener("change", () => {
+  folded.open = wide.matches;
+});
 folded.addEventListener("click", ({ target }) => {
-  if (/** @type {Element} */ (target).closest("a") && !matchMedia("(min-width: 60rem)").matches) folded.open = false;
+  if (/** @type {Element} */ (target).closest("a") && !wide.matches) folded.open = false;
 });
 try {
   const [http, socket] = await Promise.all([load("/openapi.json"), load("/asyncapi.json")]);
