@@ -15,8 +15,8 @@ LABEL org.opencontainers.image.title="chatq" \
       org.opencontainers.image.licenses="MIT"
 
 # A number, so that an orchestrator can see that it is not root.
-RUN groupadd --system --gid 10001 chatq \
-    && useradd --system --uid 10001 --gid chatq --no-create-home --home-dir /var/lib/chatq chatq \
+RUN groupadd --gid 10001 chatq \
+    && useradd --uid 10001 --gid chatq --no-create-home --home-dir /var/lib/chatq chatq \
     && install --directory --owner=chatq --group=chatq --mode=0700 /var/lib/chatq
 COPY --from=build /opt/chatq /opt/chatq
 
