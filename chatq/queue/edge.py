@@ -21,7 +21,7 @@ from chatq.queue.codec import QueuedJob
 from chatq.queue.connection import translated
 from chatq.queue.durability import check_confirmed, find_confirmation
 from chatq.queue.pressure import Pressure
-from chatq.queue.scripts import Argument, Command, evalsha, preload, run_pipeline
+from chatq.queue.scripts import Argument, Command, evalsha, run_pipeline, with_source
 from chatq.settings import Durability
 
 REMEMBERED_SECONDS = 24 * 3600
@@ -82,7 +82,6 @@ class Edge:
         """
         self._client = client
         self._script = "enqueue" if rate is None else "enqueue_limited"
-        preload(client, [self._script])
         self._confirm = find_confirmation(client, durability)
         self._pressure = pressure
         self._rate = rate
@@ -169,6 +168,9 @@ class Edge:
             self._measure()
         self._pressure.check(len(jobs))
         commands = [self._command(jobs[at : at + SCRIPT_JOBS]) for at in range(0, len(jobs), SCRIPT_JOBS)]
+        if len(commands) > 1:
+            # The first is never done after the others.
+            commands = [with_source(command, [self._script]) for command in commands]
         if self._confirm:
             commands.append(self._confirm)
         answers = run_pipeline(self._client, [self._script], commands)

@@ -20,7 +20,8 @@ def check_installation(client: redis.Redis, installation_id: str, database: str)
     """
     with translated():
         client.set(keys.INSTALLATION, installation_id, nx=True)
-        recorded = as_text(client.get(keys.INSTALLATION))
+        # Emptied in between, it holds nobody's queues, and the next check records whose they are.
+        recorded = as_text(client.get(keys.INSTALLATION)) or installation_id
     if recorded != installation_id:
         raise OtherInstallation(
             f"This Redis holds the queues of installation {recorded}, but the database {database} is "

@@ -40,6 +40,17 @@ def evalsha(name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Co
     return ("EVALSHA", sha(name), len(keys), *keys, *arguments)
 
 
+def with_source(command: Command, names: Sequence[str]) -> Command:
+    """Return what :func:`evalsha` returns, for one of the scripts ``names``, so that it brings its script along.
+
+    For what must not be done before that which stands in front of it in the same pipeline: of two scripts that a
+    server does not know, it does the second one alone if somebody else tells it that one between them.
+    """
+    sources = {sha(name): source(name) for name in names}
+    script = sources.get(str(command[1])) if command[0] == "EVALSHA" else None
+    return command if script is None else ("EVAL", script, *command[2:])
+
+
 def run(client: redis.Redis, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
     """Run the script ``name`` and return its answer.
 
@@ -50,22 +61,6 @@ def run(client: redis.Redis, name: str, keys: Sequence[str], arguments: Sequence
         return client.execute_command(*evalsha(name, keys, arguments))
     except NoScriptError:
         return client.eval(source(name), len(keys), *keys, *arguments)
-
-
-def preload(client: redis.Redis, names: Sequence[str]) -> None:
-    """Let every connection that ``client`` opens from now on tell the server the scripts ``names`` first of all.
-
-    For pipelines whose order matters: a server that is told an unknown script by somebody else, in the middle of
-    a pipeline, runs the rest of it before the part that has to be sent again.
-    """
-
-    def connected(connection: Any) -> None:
-        connection.on_connect()
-        for name in names:
-            connection.send_command("SCRIPT", "LOAD", source(name))
-            connection.read_response()
-
-    client.connection_pool.connection_kwargs["redis_connect_func"] = connected
 
 
 class Pipeline:
@@ -89,7 +84,7 @@ class Pipeline:
     def answers(self) -> list[Any]:
         """Wait for the answers; to be called once.
 
-        If the connection breaks, or the server does not know a script (it was restarted; all are loaded then),
+        If the connection breaks, or the server does not know a script (it was restarted; all are brought along then),
         everything is sent once more: each command must be safe to repeat.
 
         Raises:
@@ -101,8 +96,7 @@ class Pipeline:
             self._send()
             answers = self._read()
         if any(isinstance(answer, NoScriptError) for answer in answers):
-            for name in self._names:
-                self._client.script_load(source(name))
+            self._commands = [with_source(command, self._names) for command in self._commands]
             self._send()
             answers = self._read()
         for answer in answers:

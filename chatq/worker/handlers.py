@@ -19,7 +19,6 @@ from rq import Worker
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.queue import Queue
-from rq.worker import WorkerStatus
 
 from chatq.errors import UnregisteredJob
 from chatq.queue import keys
@@ -28,7 +27,7 @@ from chatq.queue.handler_jobs import handler_queue
 from chatq.queue.jobs import ChatqJob, JsonSerializer
 from chatq.queue.scripts import run
 from chatq.worker.outage import Survivor
-from chatq.worker.registration import TTL_SECONDS
+from chatq.worker.registration import TTL_SECONDS, enter, is_entered
 from chatq.worker.signals import StopSignal
 
 IDLE_SECONDS = 1
@@ -124,9 +123,8 @@ class HandlerWorker(Worker):
 
     def _look_around(self) -> None:
         """Stay registered, and put back the jobs of workers that died."""
-        if not self.connection.exists(self.key):
-            self.register_birth()  # type: ignore[no-untyped-call]  # RQ's
-            self.set_state(WorkerStatus.IDLE)
+        if not is_entered(self):
+            enter(self)
         self.heartbeat()
         # Each time: nobody would look for the claims of a worker that is missing there.
         self.connection.sadd(keys.HANDLER_WORKERS, self.name)

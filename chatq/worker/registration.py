@@ -26,6 +26,19 @@ def new_name(role: str) -> str:
     return f"{role}.{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
 
 
+def is_entered(worker: Worker) -> bool:
+    """Tell whether RQ's registers have the worker; a mere heartbeat may have been written after Redis was emptied."""
+    return bool(worker.connection.hexists(worker.key, "birth"))
+
+
+def enter(worker: Worker) -> None:
+    """Enter the worker into RQ's registers, instead of what they have of it."""
+    worker.connection.delete(worker.key)
+    worker.register_birth()
+    worker.connection.expire(worker.key, TTL_SECONDS)
+    worker.set_state(WorkerStatus.IDLE)
+
+
 class _Entry(Worker):
     """RQ's worker as far as its registers go."""
 
@@ -71,9 +84,7 @@ class Registration:
         self._check()
         for queue in self._worker.queues:
             clean_worker_registry(queue)
-        self._worker.register_birth()
-        self._client.expire(self._worker.key, TTL_SECONDS)
-        self._worker.set_state(WorkerStatus.IDLE)
+        enter(self._worker)
 
     def beat(self) -> None:
         """Show that the worker lives: a supervisor each time, RQ's tools if they have not seen it for some seconds."""
@@ -83,7 +94,7 @@ class Registration:
         if now - self._beat_at < HEARTBEAT_SECONDS:
             return
         self._beat_at = now
-        if not self._client.exists(self._worker.key):
+        if not is_entered(self._worker):
             # Redis was emptied, or the worker slept for long.
             self.register()
         self._worker.heartbeat(TTL_SECONDS)

@@ -1,11 +1,14 @@
-"""A network that is slow in the middle of a pipeline."""
+"""A network that is slow in the middle of a pipeline, and a server that forgets."""
 
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Event
+
+import redis
 
 from tests.parts.proxy import Proxy, _shut
 
@@ -30,5 +33,21 @@ class Splitter(Proxy):
                     self.held.set()
                     self.go_on.wait(20)
                     data = data[start:]
+                server.sendall(data)
+        _shut(server)
+
+
+class Forgetful(Proxy):
+    """Passes everything on, but before that lets the server forget something each time."""
+
+    def __init__(self, path: Path, server: Path, forget: Callable[[redis.Redis], object]) -> None:
+        """``forget`` is called with a client of the server."""
+        super().__init__(path, server)
+        self._forget = forget
+
+    def _requests(self, client: socket.socket, server: socket.socket, losing: Event, deaf: Event) -> None:
+        with suppress(OSError), closing(redis.Redis(unix_socket_path=str(self._server))) as operator:
+            while data := client.recv(1 << 20):
+                self._forget(operator)
                 server.sendall(data)
         _shut(server)
