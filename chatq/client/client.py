@@ -210,23 +210,49 @@ class Client:
         """
         self._ask("PUT", f"conversations/{quote(conversation_id, safe='')}/members/{quote(user_id, safe='')}", {})
 
-    def edit(self, message_id: str, content: str) -> None:
-        """Give a message new content; ``messageEdited`` tells when it has it.
+    def message(self, message_id: str) -> dict[str, Any]:
+        """Return what became of a message: its ``state`` and, once it is stored, the ``message`` itself.
+
+        ``state`` is ``queued``, ``persisted``, ``failed`` (with the ``error``), ``expired`` or ``deleted``.
+
+        Raises:
+            NoAnswer: the server does not answer.
+            ChatqError: it refuses.
+        """
+        found: dict[str, Any] = self._ask("GET", f"messages/{quote(message_id, safe='')}")
+        return found
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return how far a job, such as :meth:`edit` tells of, has come: its ``name``, ``state``, times, ``error``.
+
+        Raises:
+            NoAnswer: the server does not answer.
+            ChatqError: it refuses.
+        """
+        found: dict[str, Any] = self._ask("GET", f"jobs/{quote(job_id, safe='')}")
+        return found
+
+    def edit(self, message_id: str, content: str) -> dict[str, Any]:
+        """Give a message new content, and return the ``jobId`` of that; ``messageEdited`` tells when it has it.
 
         Raises:
             NoAnswer: the server does not answer; whether it has accepted the change is not known.
             ChatqError: it refuses.
         """
-        self._ask("PATCH", f"messages/{quote(message_id, safe='')}", {"content": content})
+        accepted: dict[str, Any] = self._ask("PATCH", f"messages/{quote(message_id, safe='')}", {"content": content})
+        return accepted
 
-    def delete(self, message_id: str) -> None:
-        """Erase a message; ``messageDeleted`` tells when it is gone. A second time has no effect.
+    def delete(self, message_id: str) -> dict[str, Any]:
+        """Erase a message, and return the ``jobId`` of that; ``messageDeleted`` tells when it is gone.
+
+        A second time has no effect.
 
         Raises:
             NoAnswer: the server does not answer; whether it has accepted the deletion is not known.
             ChatqError: it refuses.
         """
-        self._ask("DELETE", f"messages/{quote(message_id, safe='')}")
+        accepted: dict[str, Any] = self._ask("DELETE", f"messages/{quote(message_id, safe='')}")
+        return accepted
 
     def close(self) -> None:
         """End the connection for good; what is not accepted yet is given up."""

@@ -54,6 +54,8 @@ def commands_of(client: Client) -> dict[str, Callable[..., Any]]:
         "conversation": client.conversation,
         "createConversation": client.create_conversation,
         "addMember": client.add_member,
+        "message": client.message,
+        "job": client.job,
         "edit": client.edit,
         "delete": client.delete,
         "state": lambda: client.state,

@@ -1,4 +1,4 @@
-"""What a client asks for over HTTP: its conversations, who is in them, and that messages are changed."""
+"""What a client asks for over HTTP: its conversations, who is in them, messages and jobs, and that messages change."""
 
 from __future__ import annotations
 
@@ -45,6 +45,33 @@ def test_message_is_edited_and_deleted(open_client: Open, roles: Roles) -> None:
     assert alice.expect("messageDeleted")["messageId"] == message
     with pytest.raises(Refused, match="message-deleted"):
         alice.do("edit", messageId=message, content="too late")
+
+
+def test_what_became_of_a_message_and_of_its_jobs_can_be_asked(open_client: Open, roles: Roles) -> None:
+    # Given a message that was sent, then edited, then deleted
+    conversation = fresh()
+    alice = open_client()
+    alice.do("join", conversationId=conversation, since=0)
+    sent = alice.do("send", conversationId=conversation, content="draft")
+    alice.expect("newMessage")
+    stored = alice.do("message", messageId=sent["messageId"])
+    edited = alice.do("edit", messageId=sent["messageId"], content="final")
+    deleted = alice.do("delete", messageId=sent["messageId"])
+    alice.expect("messageDeleted")
+    # Then the server tells at each time where it stands, and which jobs have made it so
+    assert (stored["state"], stored["message"]["content"]) == ("persisted", "draft")
+    assert alice.do("message", messageId=sent["messageId"])["state"] == "deleted"
+    jobs = [alice.do("job", jobId=accepted["jobId"]) for accepted in (sent, edited, deleted)]
+    assert [(job["name"], job["state"]) for job in jobs] == [
+        ("sendMessage", "finished"),
+        ("editMessage", "finished"),
+        ("deleteMessage", "finished"),
+    ]
+    # And of what there is not, it says so
+    with pytest.raises(Refused, match="unknown-message"):
+        alice.do("message", messageId="01a20baf-16b4-7d0f-ad8f-f976edb1b927")
+    with pytest.raises(Refused, match="unknown-job"):
+        alice.do("job", jobId="nothing")
 
 
 @pytest.mark.parametrize("conversation", [".", ".."])
