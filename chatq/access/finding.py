@@ -15,13 +15,12 @@ from chatq.errors import JobRefused, UnknownMessage
 from chatq.queue import keys
 from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
+from chatq.queue.jobs import WAITING_STATES
 from chatq.store.failures import find_failure
 from chatq.store.history import find_message
 from chatq.store.work import EXPIRED
 
 State = Literal["queued", "persisted", "failed", "expired", "deleted"]
-
-_WAITING = frozenset((b"queued", b"started", b"scheduled", b"deferred"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def _waiting(redis: Redis, message_id: str) -> Known | None:
     if not isinstance(job, SendMessage):
         return None
     author = job.message_data.sender_id or DEVELOPMENT_USER
-    if status in _WAITING:
+    if status.decode(errors="replace") in WAITING_STATES:
         return Known("queued", job.conversation_id, author)
     error = last_line(trace) or "The message's job was cancelled."
     return Known("failed", job.conversation_id, author, error=error)

@@ -20,6 +20,11 @@ from chatq.errors import UnregisteredJob
 from chatq.queue.handlers import REGISTRY, Handler, callback_name
 from chatq.queue.retry import backoff
 
+WAITING_STATES = frozenset(("created", "queued", "started", "scheduled", "deferred"))
+"""The states, as RQ calls them, of jobs that are still to be done; a retry waits in one of them as well."""
+FAILED_STATES = frozenset(("failed", "stopped", "canceled"))
+"""Those of jobs that will not be done, unless somebody requeues them."""
+
 _JSON_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 

@@ -11,7 +11,7 @@ import redis
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 
 from chatq.queue import keys
-from chatq.queue.jobs import ChatqJob
+from chatq.queue.jobs import FAILED_STATES, WAITING_STATES, ChatqJob
 
 _POLL_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2)
 
@@ -41,7 +41,7 @@ def find_waiting(client: redis.Redis, message_ids: set[str]) -> set[str]:
     Raises:
         redis.RedisError: Redis cannot be used.
     """
-    return {message_id for message_id, state in _states(client, sorted(message_ids)) if state in _UNDER_WAY}
+    return {message_id for message_id, state in _states(client, sorted(message_ids)) if state in WAITING_STATES}
 
 
 def wait_for(client: redis.Redis, job_ids: Sequence[str], on_progress: Callable[[int], None]) -> list[JobFailure]:
@@ -61,7 +61,7 @@ def wait_for(client: redis.Redis, job_ids: Sequence[str], on_progress: Callable[
     while left:
         states = _states(client, left[:1000])
         still = [job_id for job_id, state in states if state not in _OVER]
-        failures += [_failure(client, job_id) for job_id, state in states if state in _FAILED]
+        failures += [_failure(client, job_id) for job_id, state in states if state in FAILED_STATES]
         left = still + left[1000:]
         on_progress(len(job_ids) - len(left))
         if len(still) == len(states):
@@ -69,9 +69,7 @@ def wait_for(client: redis.Redis, job_ids: Sequence[str], on_progress: Callable[
     return failures
 
 
-_UNDER_WAY = {"queued", "started", "scheduled", "deferred", "created"}
-_FAILED = {"failed", "stopped", "canceled"}
-_OVER = {None, "finished", *_FAILED}
+_OVER = {None, "finished", *FAILED_STATES}
 """What is anything else will be: a worker fails a job in a state that nobody knows."""
 
 

@@ -23,7 +23,7 @@ from chatq.errors import JobRefused, UnknownJob, UnknownMessage
 from chatq.queue import keys
 from chatq.queue.codec import decode_job
 from chatq.queue.connection import translated
-from chatq.queue.jobs import ChatqJob
+from chatq.queue.jobs import FAILED_STATES, ChatqJob
 from chatq.store.jobs import JobTrace, find_job
 from chatq.web.answers import Answer, json_answer
 from chatq.web.identity import caller
@@ -40,8 +40,6 @@ _MADE_BY = {
 
 _TRIED = frozenset((JobStatus.STARTED, JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED))
 """States in which the last attempt is not counted among the retries yet."""
-
-_FAILED = frozenset((JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED))
 
 
 class JobDocument(Wire):
@@ -94,7 +92,7 @@ class Jobs:
         except JobRefused:
             self._rules.check_job(who, None)
             return
-        if isinstance(asked, SendMessage) and job.get_status(refresh=False) in _FAILED:
+        if isinstance(asked, SendMessage) and job.get_status(refresh=False).value in FAILED_STATES:
             self._rules.check_learning_of_failure(who, asked.message_data.sender_id or DEVELOPMENT_USER)
         else:
             self._rules.check_job(who, self._conversation(asked))
