@@ -142,7 +142,7 @@ EVERY_COMMAND = (
     ],
 )
 def test_a_bad_setting_is_named_by_every_command(chatq: Chatq, name: str, command: list[str]) -> None:
-    ended = chatq(*command, env={name: "no good"})
+    ended = chatq.run_forked(*command, env={name: "no good"})
     assert ended.returncode == 2
     assert re.fullmatch(rf"chatq: {name} is 'no good': .*\n", ended.stderr)
 

@@ -26,7 +26,7 @@ def complete(chatq: Chatq, line: str, **environment: str) -> list[str]:
         "COMP_CWORD": str(len(words) - 1),
         **environment,
     }
-    done = chatq(env=env)
+    done = chatq.run_forked(env=env)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
 

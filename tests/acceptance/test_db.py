@@ -176,45 +176,51 @@ def one_line_of(end: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_a_postgres_that_is_not_there_is_one_clear_line(chatq: Chatq) -> None:
-    line = one_line_of(chatq("db", "upgrade", env={"DATABASE_URL": "postgresql://me:s3cret@127.0.0.1:1/chatq"}))
+    line = one_line_of(
+        chatq.run_forked("db", "upgrade", env={"DATABASE_URL": "postgresql://me:s3cret@127.0.0.1:1/chatq"})
+    )
     assert "refused" in line
     assert "postgresql://me:***@127.0.0.1:1/chatq" in line
 
 
 def test_a_wrong_password_is_one_clear_line(chatq: Chatq, postgres: Postgres) -> None:
-    line = one_line_of(chatq("db", "upgrade", env={"DATABASE_URL": postgres.url("postgres", password="wr0ng")}))
+    line = one_line_of(
+        chatq.run_forked("db", "upgrade", env={"DATABASE_URL": postgres.url("postgres", password="wr0ng")})
+    )
     assert "password authentication failed" in line
     assert "wr0ng" not in line
 
 
 def test_a_postgres_database_that_does_not_exist_is_one_clear_line(chatq: Chatq, postgres: Postgres) -> None:
-    line = one_line_of(chatq("db", "current", env={"DATABASE_URL": postgres.url("nowhere")}))
+    line = one_line_of(chatq.run_forked("db", "current", env={"DATABASE_URL": postgres.url("nowhere")}))
     assert 'database "nowhere" does not exist' in line
 
 
 def test_a_file_that_is_no_database_is_one_clear_line(chatq: Chatq, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database\n" * 100)
-    line = one_line_of(chatq("db", "upgrade", env={"DATABASE_URL": f"sqlite:///{tmp_path}/notes.txt"}))
+    line = one_line_of(chatq.run_forked("db", "upgrade", env={"DATABASE_URL": f"sqlite:///{tmp_path}/notes.txt"}))
     assert "file is not a database" in line
     assert "notes.txt" in line
 
 
 def test_a_directory_that_does_not_exist_is_one_clear_line(chatq: Chatq, tmp_path: Path) -> None:
-    line = one_line_of(chatq("db", "upgrade", env={"DATABASE_URL": f"sqlite:///{tmp_path}/none/chatq.sqlite3"}))
+    line = one_line_of(
+        chatq.run_forked("db", "upgrade", env={"DATABASE_URL": f"sqlite:///{tmp_path}/none/chatq.sqlite3"})
+    )
     assert "unable to open database file" in line
     assert f"{tmp_path}/none/chatq.sqlite3" in line
 
 
 def test_a_data_directory_that_cannot_be_made_is_one_clear_line(chatq: Chatq, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    end = chatq("db", "upgrade", env={"CHATQ_DATA_DIR": str(tmp_path / "taken")})
+    end = chatq.run_forked("db", "upgrade", env={"CHATQ_DATA_DIR": str(tmp_path / "taken")})
     assert end.returncode in (2, 4)
     assert "taken" in end.stderr
     assert len(end.stderr.splitlines()) == 1
 
 
 def test_a_directory_that_is_not_writable_is_one_clear_line(chatq: Chatq) -> None:
-    end = chatq("db", "upgrade", env={"CHATQ_DATA_DIR": "/proc/chatq"})
+    end = chatq.run_forked("db", "upgrade", env={"CHATQ_DATA_DIR": "/proc/chatq"})
     assert end.returncode in (2, 4)
     assert "/proc/chatq" in end.stderr
     assert len(end.stderr.splitlines()) == 1
@@ -225,5 +231,5 @@ def test_a_user_who_may_not_create_tables_gets_one_clear_line(
 ) -> None:
     name = postgres_url.rpartition("/")[2]
     postgres.execute(f"ALTER DATABASE {name} OWNER TO postgres")
-    line = one_line_of(chatq("db", "upgrade", env={"DATABASE_URL": postgres_url}))
+    line = one_line_of(chatq.run_forked("db", "upgrade", env={"DATABASE_URL": postgres_url}))
     assert "permission denied for schema public" in line

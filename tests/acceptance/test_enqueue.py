@@ -158,7 +158,9 @@ def test_it_waits_until_the_job_is_done_or_has_failed(installation: Installation
 def test_data_that_no_job_can_have_are_refused_in_words(
     chatq: Chatq, valkey: Valkey, name: str, data: Any, said: str
 ) -> None:
-    ended = chatq("enqueue", name, "--data", "-", "--json", stdin=json.dumps(data), env={"REDIS_URL": valkey.url})
+    ended = chatq.run_forked(
+        "enqueue", name, "--data", "-", "--json", stdin=json.dumps(data), env={"REDIS_URL": valkey.url}
+    )
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.splitlines()[-1].startswith(f"chatq: {said}")
     assert valkey.client().keys("rq:*") == []
@@ -190,7 +192,7 @@ UNREADABLE = os.fsdecode(b"x\xff")
 def test_arguments_that_make_no_sense_are_refused_before_anything_connects(
     chatq: Chatq, arguments: list[str], code: int, said: str
 ) -> None:
-    ended = chatq("enqueue", *arguments, env={"REDIS_URL": "redis://localhost:1"})
+    ended = chatq.run_forked("enqueue", *arguments, env={"REDIS_URL": "redis://localhost:1"})
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", f"chatq: {said}\n")
 
 

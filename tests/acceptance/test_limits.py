@@ -18,6 +18,7 @@ from chatq.realtime.meter import MAX_REFUSED_TOKENS, MAX_UNKNOWN_FRAMES
 from tests.acceptance.test_http import problem_of
 from tests.parts.client import Client, RawSocket, frame
 from tests.parts.command import Chatq
+from tests.parts.forking import API
 from tests.parts.people import SECRET, Person
 from tests.parts.ports import free_port
 from tests.parts.roles import Roles, beside, fresh, installed
@@ -79,7 +80,7 @@ def check_refused(answer: httpx.Response) -> None:
 
 def test_two_processes_share_a_users_limit(limited: Roles) -> None:
     port = free_port()
-    limited.chatq.start("api", "--port", str(port), env={**limited.environment, **FEW}).wait_for("listening")
+    limited.chatq.fork(API, "api", "--port", str(port), env={**limited.environment, **FEW}).wait_for("listening")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as other:
         body = {"conversationId": fresh(), "messageData": {"senderId": "alice", "content": "hi"}}
 

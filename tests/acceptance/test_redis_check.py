@@ -26,7 +26,7 @@ def check(chatq: Chatq) -> Any:
     """Run ``chatq redis-check --json`` and return its exit status, its document, and its findings by name."""
 
     def run(url: str, *args: str, **env: str) -> tuple[int, dict[str, Any], dict[str, dict[str, Any]]]:
-        end = chatq("redis-check", "--json", *args, env={"REDIS_URL": url, **env})
+        end = chatq.run_forked("redis-check", "--json", *args, env={"REDIS_URL": url, **env})
         assert end.stdout.count("\n") == 1, end.stderr
         document = json.loads(end.stdout)
         for finding in document["findings"]:

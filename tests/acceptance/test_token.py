@@ -54,7 +54,7 @@ def test_a_services_token_says_so_and_ends_when_it_is_told(chatq: Chatq) -> None
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(chatq: Chatq, arguments: list[str], said: str) -> None:
-    done = chatq("token", *arguments)
+    done = chatq.run_forked("token", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1

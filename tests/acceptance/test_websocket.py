@@ -22,6 +22,7 @@ from chatq.errors import ExitCode
 from chatq.store.failures import have_pending_failures
 from tests.parts.client import PATIENCE_SECONDS, Client, RawSocket, frame
 from tests.parts.command import Chatq
+from tests.parts.forking import API
 from tests.parts.ports import free_port
 from tests.parts.postgres import Postgres
 from tests.parts.roles import Roles, fresh
@@ -288,7 +289,7 @@ def test_every_api_of_one_redis_delivers_and_takes_over(sqlite_roles: Roles) -> 
     sqlite_roles.start_worker()
     first = sqlite_roles.start_api()
     port = free_port()
-    sqlite_roles.chatq.start("api", "--port", str(port), env=sqlite_roles.environment).wait_for("listening")
+    sqlite_roles.chatq.fork(API, "api", "--port", str(port), env=sqlite_roles.environment).wait_for("listening")
     with sqlite_roles.connect() as here, Client(f"ws://127.0.0.1:{port}/ws") as there:
         there.expect("hello")
         here.join("c")

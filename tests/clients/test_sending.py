@@ -10,6 +10,7 @@ import pytest
 
 from tests.clients.conftest import EVERY_KIND, Open
 from tests.clients.driven import Driven, Refused
+from tests.parts.forking import API
 from tests.parts.ports import free_port
 from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
@@ -102,7 +103,7 @@ def slow_wire(roles: Roles) -> Iterator[Wire]:
     """The network in front of an API where a user may send twelve messages, and one more every five seconds."""
     port = free_port()
     settings = {**roles.environment, "CHATQ_RATE_LIMIT": "12/m"}
-    api = roles.chatq.start("api", "--port", str(port), env=settings)
+    api = roles.chatq.fork(API, "api", "--port", str(port), env=settings)
     api.wait_for("listening")
     wire = Wire(port)
     yield wire

@@ -15,7 +15,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import IO
 
-from tests.parts.forking import Forked, Program
+from tests.parts.forking import COMMAND, Forked, Program
 from tests.parts.root import ROOT
 
 
@@ -59,15 +59,31 @@ class Chatq:
             check=False,
         )
 
+    def run_forked(
+        self, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Do the same in less time, where it does not matter how the process came to be."""
+        running = self.fork(COMMAND, *args, env=env, stdin=stdin)
+        status = running.wait(timeout)
+        return subprocess.CompletedProcess(args, status, "".join(running.stdout), "".join(running.stderr))
+
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> Running:
         """Start ``chatq`` with ``args`` and return the running process."""
         command = [sys.executable, "-m", "chatq", *args]
         return self._keep(Running.start(command, {**self.environment, **(env or {})}, self.directory))
 
-    def fork(self, program: Program, *args: str, env: Mapping[str, str] | None = None) -> Running:
-        """Do the same in less time, where it does not matter how the process came to be."""
+    def fork(
+        self, program: Program, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None
+    ) -> Running:
+        """Do the same in less time, where it does not matter how the process came to be; it may read ``stdin``."""
         environment = {**self.environment, **(env or {})}
-        return self._keep(Running(Forked(program, args, directory=self.directory, environment=environment)))
+        forked = Forked(program, args, directory=self.directory, environment=environment, orders=stdin is not None)
+        running = self._keep(Running(forked))
+        if stdin is not None:
+            # It may end without having read all of it.
+            with suppress(BrokenPipeError), forked.stdin:
+                forked.stdin.write(stdin)
+        return running
 
     def also_close(self, close: Callable[[], object]) -> None:
         """Have ``close`` called by :meth:`close` too."""

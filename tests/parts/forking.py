@@ -36,7 +36,11 @@ class Program(NamedTuple):
 
 
 API = Program("chatq.cli.app:main", ("chatq.cli.roles", "chatq.web.app", "chatq.web.serve"), gevent=True)
-WORKER = Program("chatq.cli.app:main", ("chatq.cli.roles", "chatq.supervise.heartbeat", "chatq.worker.run"))
+COMMAND = Program(
+    "chatq.cli.app:main",
+    ("chatq.cli.roles", "chatq.cli.enqueueing", "chatq.supervise.heartbeat", "chatq.worker.run"),
+)
+"""Workers, and all commands whose work, not whose start, a test is about."""
 
 
 class Forked:

@@ -21,7 +21,7 @@ from chatq.queue.edge import Accepted, Edge
 from chatq.settings import load
 from chatq.store import schema
 from tests.parts.command import Chatq, Running
-from tests.parts.forking import WORKER
+from tests.parts.forking import COMMAND
 from tests.parts.waiting import until
 
 LANES = 8
@@ -59,18 +59,17 @@ class Installation:
 
     def __call__(self, *args: str, env: Mapping[str, str] | None = None, **options: Any) -> Result:
         """Run ``chatq`` with ``args``; whatever happens, it must not end in a traceback."""
-        result = self.chatq(*args, env={**self.environment, **(env or {})}, **options)
+        result = self.chatq.run_forked(*args, env={**self.environment, **(env or {})}, **options)
         assert "Traceback" not in result.stderr, result.stderr
         return Result(result)
 
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> Running:
         """Start ``chatq`` with ``args`` and leave it running."""
-        return self.chatq.start(*args, env={**self.environment, **(env or {})})
+        return self.chatq.fork(COMMAND, *args, env={**self.environment, **(env or {})})
 
     def start_worker(self, env: Mapping[str, str] | None = None) -> Running:
         """Start a process that does message jobs, and return it once it works."""
-        environment = {**self.environment, **(env or {})}
-        worker = self.chatq.fork(WORKER, "worker", "--only", "messages", env=environment)
+        worker = self.start("worker", "--only", "messages", env=env)
         worker.wait_for("worker started")
         return worker
 

@@ -19,7 +19,7 @@ from chatq.queue import keys
 from tests.parts.client import Client
 from tests.parts.command import Chatq, Running, environment_in
 from tests.parts.engines import set_up
-from tests.parts.forking import API, WORKER
+from tests.parts.forking import API, COMMAND
 from tests.parts.ports import free_port
 from tests.parts.told import check_answer
 from tests.parts.valkey import Valkey
@@ -46,7 +46,7 @@ class Roles:
 
     def start_worker(self) -> Running:
         """Start a worker for messages and wait until it works."""
-        running = self.chatq.fork(WORKER, "worker", "--only", "messages", env=self.environment)
+        running = self.chatq.fork(COMMAND, "worker", "--only", "messages", env=self.environment)
         running.wait_for("worker started")
         return running
 
@@ -107,7 +107,7 @@ class Roles:
         )
         file = self.chatq.directory / f"{conversation}.jsonl"
         file.write_text("\n".join(lines))
-        done = self.chatq("enqueue", "sendMessage", "--file", str(file), "--wait", env=self.environment)
+        done = self.chatq.run_forked("enqueue", "sendMessage", "--file", str(file), "--wait", env=self.environment)
         assert done.returncode == ExitCode.DONE, done.stderr
 
     def page(self, conversation: str, **query: Any) -> dict[str, Any]:
