@@ -85,7 +85,7 @@ class Lanes:
         return held.ahead.result() if held.ahead is not None else []
 
     def finish(self, held: Held, finish: Finish, batch: int = BATCH) -> bool:
-        """Publish, end the claims in hand, and claim more of the lane, all in one round trip.
+        """Publish, then end the claims in hand and claim more of the lane, all in one round trip.
 
         Afterwards ``held.claims`` are the next jobs; if there are none, the lane was let go. The answer is not
         waited for if the next jobs were claimed ahead. Returns False if the lane is another worker's by now, as far
@@ -123,7 +123,7 @@ class Lanes:
         published: list[Command] = [("PUBLISH", channel, payload) for channel, payload in finish.publish]
         more = 0 if _tried_before(following) else batch
         claimed = self._claim_more(held, more, len(following), behind=finish_name)
-        asked = Pipeline(self._client, ["finish", "claim"], [*published, finished, claimed])
+        asked = Pipeline(self._client, ["finish", "claim"], published, [finished, claimed])
         if following:
             held.claims, held.ahead = following, self._reader.submit(_claimed, asked)
             return True

@@ -66,15 +66,18 @@ def run(client: redis.Redis, name: str, keys: Sequence[str], arguments: Sequence
 class Pipeline:
     """Commands that were sent together; their answers are read later, while Redis works on them."""
 
-    def __init__(self, client: redis.Redis, names: Sequence[str], commands: Sequence[Command]) -> None:
+    def __init__(self, client: redis.Redis, names: Sequence[str], *parts: Sequence[Command]) -> None:
         """Send the commands; ``names`` are the scripts among them.
+
+        Each part is sent by itself: Redis writes nothing to anybody, subscribers among them, before it has run (and
+        written to disk) all that it has read.
 
         Raises:
             redis.RedisError: they cannot be sent.
         """
         self._client = client
         self._names = names
-        self._commands = commands
+        self._parts: list[Sequence[Command]] = [part for part in parts if part]
         self._connection: Any = None
         try:
             self._send()
@@ -96,7 +99,7 @@ class Pipeline:
             self._send()
             answers = self._read()
         if any(isinstance(answer, NoScriptError) for answer in answers):
-            self._commands = [with_source(command, self._names) for command in self._commands]
+            self._parts = [[with_source(command, self._names) for command in part] for part in self._parts]
             self._send()
             answers = self._read()
         for answer in answers:
@@ -108,7 +111,8 @@ class Pipeline:
         pool = self._client.connection_pool
         connection: Any = pool.get_connection()
         try:
-            connection.send_packed_command(connection.pack_commands(self._commands))
+            for part in self._parts:
+                connection.send_packed_command(connection.pack_commands(part))
         except BaseException:
             connection.disconnect()
             pool.release(connection)
@@ -118,7 +122,7 @@ class Pipeline:
     def _read(self) -> list[Any]:
         connection, self._connection = self._connection, None
         try:
-            return [self._read_one(connection, command) for command in self._commands]
+            return [self._read_one(connection, command) for part in self._parts for command in part]
         except BaseException:
             # Answers that are left unread would be taken for those of whoever has the connection next.
             connection.disconnect()
