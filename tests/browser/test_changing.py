@@ -5,8 +5,8 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, field, message, say
-from tests.parts.roles import fresh
+from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, field, message, say, store_many
+from tests.parts.roles import Roles, fresh
 
 
 def begin(open_page: Open, *said: str) -> Page:
@@ -85,6 +85,36 @@ def test_everything_is_within_reach_of_the_keyboard(open_page: Open) -> None:
     page.keyboard.press("Enter")
     expect_texts(page, ["one", "This message was deleted.", "three and a half"])
     expect(field(page)).to_be_focused()
+
+
+def test_own_last_message_is_found_where_others_have_said_much_since(open_page: Open, roles: Roles) -> None:
+    # Given a conversation whose newest page has nothing of alice's
+    room = fresh()
+    said = [{"conversationId": room, "senderId": "alice", "content": "long ago"}]
+    said += [{"conversationId": room, "senderId": "bob", "content": f"{number}\n\n\n\n"} for number in range(120)]
+    store_many(roles, said)
+    page = open_page(user="alice", conversation=room)
+    expect(message(page, said[-1]["content"])).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, "long ago")).not_to_be_attached()
+    # When she goes for what she said last
+    field(page).press("ArrowUp")
+    # Then it is there, to be edited
+    editor = page.get_by_label("New text of the message")
+    expect(editor).to_have_value("long ago", timeout=SECONDS)
+    expect(editor).to_be_focused()
+    expect(editor).to_be_in_viewport()
+
+
+def test_own_last_message_that_is_too_far_back_is_told_of(open_page: Open, roles: Roles) -> None:
+    room = fresh()
+    said = [{"conversationId": room, "senderId": "alice", "content": "long ago"}]
+    said += [{"conversationId": room, "senderId": "bob", "content": str(number)} for number in range(350)]
+    store_many(roles, said)
+    page = open_page(user="alice", conversation=room)
+    expect(message(page, "349")).to_be_in_viewport(timeout=SECONDS)
+    field(page).press("ArrowUp")
+    expect(page.get_by_role("alert").get_by_text("too far back")).to_be_visible(timeout=SECONDS)
+    expect(message(page, "349")).to_be_in_viewport()
 
 
 def test_change_that_is_refused_says_why_and_keeps_the_text(open_page: Open, complaints: list[str]) -> None:

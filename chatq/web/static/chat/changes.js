@@ -50,9 +50,13 @@ export class Changes {
     if (last && last.tabIndex !== 0 && !document.activeElement?.matches(".more")) this.#reach(last);
   }
 
-  editLast() {
-    const button = this.#buttons().at(-1);
-    if (button) this.edit(this.#viewAt(button));
+  async editLast() {
+    const { conversation } = this.timeline;
+    const view = await this.timeline.findOwn();
+    // While it was looked for, one may have gone elsewhere, or begun to write something else.
+    if (conversation !== this.timeline.conversation || find("text").value !== "") return;
+    if (view) this.edit(view);
+    else if (!this.timeline.reachesBack) notify("Your last message here is too far back to be found from the keyboard.");
   }
 
   /** @param {import("./message.js").MessageView} view */

@@ -33,6 +33,8 @@ export class Timeline {
   #after = null;
   /** Events since the page was asked for that is on its way; null if none is. @type {any[] | null} */
   #during = null;
+  /** Settled once the page that was asked for last has come, or never will. */
+  #fetched = Promise.resolve();
   #visit = 0;
   /** The visit in which a page could not be loaded a moment ago, or never can be. */
   #failed = 0;
@@ -98,6 +100,28 @@ export class Timeline {
     this.place.toEnd();
   }
 
+  /** Whether nothing was said before what is in the window. */
+  get reachesBack() {
+    return this.#before === null;
+  }
+
+  /**
+   * Find the newest message of one's own that is not deleted. What is missing is loaded, as far as the newest stays.
+   * @returns {Promise<MessageView | undefined>}
+   */
+  async findOwn() {
+    if (!this.complete) await this.toEnd();
+    const visit = this.#visit;
+    for (let known = -1; visit === this.#visit && known < this.views.length; ) {
+      await this.#fetched;
+      const view = this.views.findLast(({ mine, message }) => mine && message.deletedAt === null);
+      if (view) return view;
+      known = this.views.length;
+      if (this.#before !== null && known + PAGE <= KEPT) await this.#load("older");
+    }
+    return undefined;
+  }
+
   /** Load what is missing where one comes near it. */
   look() {
     if (this.#before !== null && this.place.above < AHEAD) this.#load("older");
@@ -133,7 +157,14 @@ export class Timeline {
   }
 
   /** @returns {Promise<{ page: any, during: any[] } | null>} null if another page was asked for since */
-  async #fetch(range) {
+  #fetch(range) {
+    const fetching = this.#ask(range);
+    const settled = () => {};
+    this.#fetched = fetching.then(settled, settled);
+    return fetching;
+  }
+
+  async #ask(range) {
     const visit = this.#visit;
     const during = (this.#during = /** @type {any[]} */ ([]));
     try {
