@@ -10,12 +10,12 @@ from contextlib import suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from chatq.cli import all as everything
 from chatq.cli import api, bench, db, enqueue, redis_check, tail, token, versions, worker
 from chatq.cli.completion_words import whole_words
 from chatq.cli.garbage import collect_rarely
+from chatq.cli.help import Commands, Group
 from chatq.cli.options import ending
 from chatq.cli.terminal import mend_streams, visible
 from chatq.errors import ChatqError, ExitCode
@@ -26,14 +26,14 @@ _COMMANDS = (everything, api, worker, enqueue, tail, redis_check, db, bench, tok
 """In the order in which help shows them."""
 
 
-class _Ordered(TyperGroup):
+class _Ordered(Group):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in their order; Typer's puts those that have commands of their own last."""
         order = [module.__name__.rpartition(".")[2].replace("_", "-") for module in _COMMANDS]
         return sorted(super().list_commands(ctx), key=order.index)
 
 
-app = typer.Typer(
+app = Commands(
     name="chatq",
     cls=_Ordered,
     help="A message queue for chat: ordered, exactly once, on Redis and SQL, with websockets at the end of it.",

@@ -13,16 +13,6 @@ import typer
 from chatq.cli.options import REDIS, TOKENS, DataDir, Purpose, ending
 from chatq.errors import ExitCode
 
-HELP = (
-    "Measure this installation: accept, drain, end to end and fan-out.\n\n"
-    "Starts an API and a worker of its own on the Redis and the database that the settings name, posts messages to "
-    "conversations of its own, and removes everything at the end.\n\n"
-    "A figure is a rate, or the time that half of all messages (p50) and 99 of 100 (p99) took at most. accept is from "
-    "POST to 202, stored from accepted to persisted, delivered from persisted to the websocket, total from POST to the "
-    "websocket. The client that measures runs on the same machine, and takes its share of it.\n\n"
-    "Exit status 1 if other message jobs wait, whose figures these would be."
-)
-
 HELP_END = ending(
     "chatq bench",
     "chatq bench --json > before.json",
@@ -43,7 +33,7 @@ HELP_END = ending(
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command(help=HELP, epilog=HELP_END, rich_help_panel=Purpose.CARE)(bench)
+    app.command(epilog=HELP_END, rich_help_panel=Purpose.CARE)(bench)
 
 
 def bench(
@@ -57,7 +47,17 @@ def bench(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Measure, print what was measured, and exit with 1 if something was left behind."""
+    """Measure this installation: accept, drain, end to end and fan-out.
+
+    Starts an API and a worker of its own on the Redis and the database that the settings name, posts messages to
+    conversations of its own, and removes everything at the end.
+
+    A figure is a rate, or the time that half of all messages (p50) and 99 of 100 (p99) took at most. accept is from
+    POST to 202, stored from accepted to persisted, delivered from persisted to the websocket, total from POST to the
+    websocket. The client that measures runs on the same machine, and takes its share of it.
+
+    Exit status 1 if other message jobs wait, whose figures these would be, or if something was left behind.
+    """
     from chatq.cli.bench_tables import print_report
     from chatq.cli.compose import build, check
     from chatq.cli.progress import steps

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from chatq.cli.help import Commands, Group
 from chatq.cli.options import DataDir, Purpose, ending
 from chatq.cli.terminal import console
 from chatq.errors import DatabaseUnavailable, ExitCode
@@ -23,7 +24,8 @@ def register(app: typer.Typer) -> None:
         "DATABASE_URL=postgresql://chatq@db.example/chatq chatq db upgrade  # in a deployment, before the roles",
     )
     current_examples = ("chatq db current", "chatq db current --json | jq -r .revision")
-    db = typer.Typer(help="Set the database up, and bring it up to date.", epilog=ending(*upgrade_examples))
+    summary = "Set the database up, and bring it up to date."
+    db = Commands(cls=Group, help=summary, epilog=ending(*upgrade_examples))
     db.command("upgrade", epilog=ending(*upgrade_examples, variables=_VARIABLES))(upgrade)
     db.command("current", epilog=ending(*current_examples, variables=_VARIABLES))(current)
     app.add_typer(db, name="db", rich_help_panel=Purpose.CARE)

@@ -28,7 +28,10 @@ def register(app: typer.Typer) -> None:
 
 def enqueue(  # noqa: PLR0917  # Typer reads the signature
     name: Annotated[
-        str, typer.Argument(help="The job's name: one of chatq's own, or a handler's.", autocompletion=job_names)
+        str,
+        typer.Argument(
+            metavar="NAME", help="The job's name: one of chatq's own, or a handler's.", autocompletion=job_names
+        ),
     ],
     fields: Annotated[
         list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="The job's data; values are text.")

@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
-_HELP = (
-    "Is Redis fit for this job?\n\n"
-    "Looks at whether it can be reached, its version, role, eviction policy, persistence, memory and latency; says of "
-    "everything that is not as it should be why that matters and what to do.\n\n"
-    "Exit status 0 if it is fit, warnings allowed; 3 if it is not, or cannot be reached."
-)
-
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
@@ -36,7 +29,7 @@ def register(app: typer.Typer) -> None:
     )
     variables = (*REDIS, "CHATQ_DATA_DIR", "CHATQ_DURABILITY")
     end = ending(*examples, variables=variables)
-    app.command("redis-check", help=_HELP, epilog=end, rich_help_panel=Purpose.CARE)(redis_check)
+    app.command("redis-check", epilog=end, rich_help_panel=Purpose.CARE)(redis_check)
 
 
 def redis_check(
@@ -48,7 +41,13 @@ def redis_check(
     ] = 0,
     data_dir: DataDir = None,
 ) -> None:
-    """Check Redis, print what was found, and exit with 0 or 3."""
+    """Is Redis fit for this job?
+
+    Looks at whether it can be reached, its version, role, eviction policy, persistence, memory and latency; says of
+    everything that is not as it should be why that matters and what to do.
+
+    Exit status 0 if it is fit, warnings allowed; 3 if it is not, or cannot be reached.
+    """
     from chatq.cli.progress import spinner  # noqa: PLC0415  # heavy
     from chatq.cli.redis_services import build_redis  # noqa: PLC0415  # heavy
     from chatq.domain.wire import encode  # noqa: PLC0415  # heavy

@@ -28,7 +28,8 @@ def register(app: typer.Typer) -> None:
 
 def tail(
     conversation: Annotated[
-        str, typer.Argument(help="The conversation's id.", autocompletion=conversation_ids, show_default=False)
+        str,
+        typer.Argument(metavar="CONVERSATION", help="The conversation's id.", autocompletion=conversation_ids),
     ],
     *,
     lines: Annotated[

@@ -6,6 +6,7 @@ import platform
 import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -65,7 +66,15 @@ def test_help_is_grouped_by_purpose_and_fits_a_narrow_terminal(chatq: Chatq) -> 
         *("Access", "token"),
     ]
     assert max(map(len, shown.splitlines())) <= 40
-    assert max(map(len, chatq("all", "--help", env={"COLUMNS": "40"}).stdout.splitlines())) <= 40
+    shown = chatq("all", "--help", env={"COLUMNS": "40"}).stdout
+    assert max(map(len, shown.splitlines())) <= 40
+    # The text is broken where the terminal is
+    text = re.split(r"\n\s*\n", shown)[2].splitlines()
+    assert all(len(line) + len(after.split()[0]) >= 39 for line, after in pairwise(map(str.rstrip, text)))
+    # Options keep their ends, and nothing is said of Python's types
+    shown = chatq("enqueue", "--help", env={"COLUMNS": "40"}).stdout
+    assert re.findall(r"(?m)^│ (--\S+)", shown) == ["--data", "--file", "--wait", "--json", "--data-dir", "--help"]
+    assert "<" not in shown
 
 
 @pytest.mark.parametrize(
