@@ -190,7 +190,7 @@ class IdempotencyMismatch(RequestRefused):
 
 
 class NotFound(RequestRefused):
-    """There is nothing with this id."""
+    """There is nothing at this address."""
 
     status = 404
     code = "not-found"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,8 @@ class Enqueueing:
         check_redis(services)
         check_lanes(services.redis, settings.lanes)
         queue = keys.lane_name(0) if name in MESSAGE_JOBS else keys.HANDLERS
+        if name not in MESSAGE_JOBS and (near := _nearest_message_job(name)):
+            run._say(f"Warning: {name} is a job for a handler of yours. Did you mean {near}?")
         if not has_worker(services.redis, queue):
             run._say("Warning: no worker is alive here; the job waits until one is started (`chatq worker`).")
         return run
@@ -156,3 +159,10 @@ class Enqueueing:
 
     def _print(self, result: dict[str, Any], text: str) -> None:
         sys.stdout.write((encode(result).decode() if self._json else text) + "\n")
+
+
+def _nearest_message_job(name: str) -> str | None:
+    """Return chatq's own job that the name of a handler's job may be a slip of the pen for, if any."""
+    names = {job.lower(): job for job in MESSAGE_JOBS}
+    found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.93)
+    return names[found[0]] if found else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from chatq.errors import RedisUnavailable
 from chatq.queue.connection import connect, find_redis, recorded_url, translated
 from chatq.queue.edge import Edge
 from chatq.queue.pressure import Pressure
@@ -58,7 +59,22 @@ def check_redis(services: RedisServices) -> None:
     """Check that Redis answers.
 
     Raises:
-        RedisError: it does not, or it refuses.
+        RedisError: it does not, which says what to do, or it refuses.
     """
-    with translated(services.redis_url):
-        services.redis.ping()
+    try:
+        with translated(services.redis_url):
+            services.redis.ping()
+    except RedisUnavailable as error:
+        raise RedisUnavailable(f"{error.detail.rstrip('.')}. {_advice(services.settings)}") from error
+
+
+def _advice(settings: Settings) -> str:
+    if settings.redis_url is not None:
+        return "`chatq redis-check` says what may be the cause."
+    directory = settings.data_dir
+    if recorded_url(directory) is not None:
+        return f"It is the one of {directory}, which `chatq all` starts and ends."
+    return (
+        f"No Redis is configured, and no `chatq all` has run with the data directory {directory}: start one, "
+        "name its directory with CHATQ_DATA_DIR, or a Redis with REDIS_URL."
+    )

@@ -82,7 +82,8 @@ REASONS = (
         (ConnectionRefusedError,),
         "connection",
         "nothing listens there",
-        "start Redis, or correct host and port in REDIS_URL, or REDIS_HOST and REDIS_PORT",
+        "start Redis (without REDIS_* settings `chatq all` brings a Valkey of its own), or correct host and port in "
+        "REDIS_URL, or REDIS_HOST and REDIS_PORT",
         passes=True,
     ),
     Reason(

@@ -158,7 +158,7 @@ _ALL = (
         Repeat.NEVER,
     ),
     Explanation(
-        errors.NotFound("There is nothing at this address."),
+        errors.NotFound(),
         "There is nothing at this address.",
         ("The path is misspelled, or has a slash at its end that should not be there.",),
         "See `/docs` for the addresses that there are.",

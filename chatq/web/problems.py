@@ -103,7 +103,7 @@ def _of_werkzeug(error: HTTPException) -> ChatqError | HTTPException:
     if isinstance(error, WebsocketMismatch):
         return errors.UpgradeRequired()
     if isinstance(error, NotFound):
-        return errors.NotFound("There is nothing at this address.")
+        return errors.NotFound()
     if error.code is not None and error.code < 500:
         return errors.RequestRefused(error.description)
     return error

@@ -36,7 +36,7 @@ class StaticFiles:
         """
         file = self._files.get(path)
         if file is None:
-            raise NotFound("There is nothing at this address.")
+            raise NotFound
         return file.unchanged if request.if_none_match.contains_weak(file.tag) else file.answer
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from chatq.queue import keys
+from chatq.queue.connection import RECORD
 from chatq.queue.feed import MAX_LINE_BYTES
 from tests.parts.command import Chatq
 from tests.parts.installation import Installation, Result
@@ -118,6 +119,11 @@ def test_stdout_has_the_ids_and_stderr_what_people_should_know(installation: Ins
     assert (about.code, set(about.json)) == (0, {"status", "jobId"})
     handlers = installation("enqueue", "resizeImage", "width=200", "--json")
     assert (handlers.code, set(handlers.json)) == (0, {"status", "jobId"})
+    assert "Did you mean" not in handlers.stderr
+    # And what may well be a slip of the pen is done, and told of
+    slip = installation("enqueue", "sendmesage", "content=hello", "--json")
+    assert (slip.code, set(slip.json)) == (0, {"status", "jobId"})
+    assert "sendmesage is a job for a handler of yours. Did you mean sendMessage?" in slip.stderr
 
 
 def test_it_waits_until_the_job_is_done_or_has_failed(installation: Installation) -> None:
@@ -216,6 +222,18 @@ def test_another_number_of_lanes_or_an_unreachable_redis_is_an_error(chatq: Chat
     redis, fault = ended.stderr.splitlines()
     assert redis == "Redis: redis://:***@localhost:1/0"
     assert fault.startswith("chatq: Redis at redis://:***@localhost:1/0 does not answer: ")
+    assert fault.endswith(" `chatq redis-check` says what may be the cause.")
+
+
+def test_where_the_embedded_server_has_ended_it_is_said_how_to_start_it(chatq: Chatq) -> None:
+    # Given a data directory whose server does not run any more
+    data = Path(chatq.environment["CHATQ_DATA_DIR"])
+    data.mkdir()
+    (data / RECORD).write_text("unix:///nowhere/valkey.sock")
+    # When somebody enqueues a job there, then it is said what starts it
+    ended = chatq("enqueue", "sendMessage", "conversationId=general", "content=hello")
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.endswith(f"It is the one of {data}, which `chatq all` starts and ends.\n")
 
 
 # --- files ---------------------------------------------------------------------------------------
