@@ -48,8 +48,6 @@ class Guard:
         self._process.returncode = status
         self._ours.close()
         self._begin()
-        for group in self._groups:
-            self.watch(group)
 
     def close(self) -> None:
         """End the guard, and with it whatever it still watches."""
@@ -59,6 +57,9 @@ class Guard:
     def _begin(self) -> None:
         self._ours, theirs = socket.socketpair()
         with theirs:
+            # It finds them as it starts: the supervisor may be killed as soon as there is a guard.
+            for group in self._groups:
+                self.watch(group)
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(guard_process.__file__))],
                 stdin=theirs.fileno(),
