@@ -241,7 +241,7 @@ def test_a_dead_child_is_named_and_everything_stops(system: System, nothing_left
     assert re.search(r"\[chatq\] +worker\.[12] died: killed by SIGKILL; stopping everything", running.output)
 
 
-def test_a_dead_child_comes_back_if_it_may(system: System) -> None:
+def test_a_dead_child_comes_back_if_it_may(system: System, tmp_path: Path) -> None:
     # Given a system that starts what dies again, once each
     running = system.start("--restart", "1")
     running.wait_for(READY)
@@ -250,6 +250,8 @@ def test_a_dead_child_comes_back_if_it_may(system: System) -> None:
     for name, what in (("valkey", "valkey-server"), ("worker", "--only messages"), ("api", "chatq api")):
         kill_child(running.pid, what)
         running.wait_for(rf"\[chatq\] +{name} died: killed by SIGKILL; starts again")
+        # A process that starts while the store is away dies once more.
+        until(lambda: answers(tmp_path), what="the store")
     # Then all work again
     until(lambda: reachable(system), seconds=20, what="the API")
     after = system.send("after")
@@ -259,6 +261,16 @@ def test_a_dead_child_comes_back_if_it_may(system: System) -> None:
     kill_child(running.pid, "--only messages")
     assert running.wait() == 1
     running.wait_for(r"worker died: killed by SIGKILL after 1 restarts; stopping everything")
+
+
+def answers(directory: Path) -> bool:
+    """Tell whether the embedded server answers."""
+    url = (directory / "data" / "redis.url").read_text().strip()
+    with closing(redis.Redis.from_url(url)) as client:
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
 
 
 def reachable(system: System) -> bool:

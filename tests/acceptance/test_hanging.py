@@ -230,7 +230,7 @@ def test_a_system_that_was_frozen_as_a_whole_goes_on(started: list[subprocess.Po
 @pytest.mark.parametrize("output", ["named", "plain"])
 def test_one_that_waits_for_a_slow_reader_is_left_alone(output: str, started: list[subprocess.Popen[bytes]]) -> None:
     # Given a process that writes more than anybody reads
-    supervisor = start_watched(output, 1, "chatty")
+    supervisor = start_watched(output, 3, "chatty")
     started.append(supervisor)
     assert "up" in read_line(supervisor)
     # When nothing is read for longer than it may be silent, as if someone had pressed Ctrl-S

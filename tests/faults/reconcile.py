@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import redis
@@ -73,6 +74,13 @@ def wait_until_quiet(system: System, seconds: float) -> None:
         raise AssertionError(f"not done within {seconds} s: {left}") from None
     finally:
         client.close()
+
+
+def keep_leases(system: System, lanes: int) -> None:
+    """Let the leases of the first lanes end only when their holders say so, however long these sleep."""
+    with closing(connect(system.valkey.url)) as client:
+        for lane in range(lanes):
+            client.persist(keys.lease(lane))
 
 
 def settle(engine: Engine, transcripts: Sequence[Transcript]) -> None:

@@ -64,8 +64,10 @@ def test_a_lease_ends_between_finish_and_claim(valkey: Valkey, splitter: Splitte
 
 @pytest.mark.parametrize("splitter", ["finish"], indirect=True)
 def test_what_a_worker_gave_up_arrives_after_it_took_the_lane_anew(valkey: Valkey, splitter: Splitter) -> None:
-    # Given a server that knows the scripts
-    slow, other = Lanes(connect(splitter.url, timeout=0.5), 1, "slow"), Lanes(connect(valkey.url), 1, "other")
+    # Given a server that knows the scripts, and keeps nobody waiting for its disk
+    with valkey.client() as operator:
+        operator.config_set("appendonly", "no")
+    slow, other = Lanes(connect(splitter.url, timeout=1.0), 1, "slow"), Lanes(connect(valkey.url), 1, "other")
     put(valkey.url, ["warm-up"])
     taken = other.take()
     assert taken is not None
