@@ -64,12 +64,10 @@ def prepare(
         if data.client_message_id is not None:
             digest = content_digest(data.content, data.metadata)
         message_id = job_id = message_id_of(job, None)
-        lane = lane_of(job.conversation_id, lanes)
     else:
         message_id = job.message_id
         job_id = new_id_about(message_id)
         digest = ""
-        lane = lane_of_id(message_id, lanes)
         if client_id is not None:
             # The id names what is asked for, so that a repeat is the same job.
             digest = content_digest(encode(job).decode(), None)
@@ -77,13 +75,20 @@ def prepare(
     return QueuedJob(
         job_id=job_id,
         message_id=message_id,
-        lane=lane,
+        lane=lane_of_job(job, lanes),
         data=encode_job(job),
         digest=digest,
         created_at=now or timestamp(),
         description=NAMES[type(job)],
         user=user,
     )
+
+
+def lane_of_job(job: MessageJob, lanes: int) -> int:
+    """Return the number of the lane in which a job lies: its conversation's."""
+    if isinstance(job, SendMessage):
+        return lane_of(job.conversation_id, lanes)
+    return lane_of_id(job.message_id, lanes)
 
 
 def message_id_of(job: SendMessage, job_id: str | None) -> str:

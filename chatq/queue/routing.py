@@ -6,11 +6,9 @@ from uuid import uuid4
 
 import redis
 
-from chatq.domain.ids import lane_of, lane_of_id
-from chatq.domain.jobs import SendMessage
 from chatq.errors import JobRefused
 from chatq.queue import keys
-from chatq.queue.codec import decode_job, encode_job
+from chatq.queue.codec import decode_job, encode_job, lane_of_job
 from chatq.queue.connection import as_bytes, as_text
 from chatq.queue.scripts import Argument, run
 
@@ -64,8 +62,4 @@ class Router:
         except JobRefused:
             # Some lane's worker says what is wrong with it, and keeps the record.
             return keys.lane_name(0), data
-        if isinstance(job, SendMessage):
-            lane = lane_of(job.conversation_id, self._lanes)
-        else:
-            lane = lane_of_id(job.message_id, self._lanes)
-        return keys.lane_name(lane), encode_job(job)
+        return keys.lane_name(lane_of_job(job, self._lanes)), encode_job(job)

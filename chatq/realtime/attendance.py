@@ -43,11 +43,6 @@ class Attendance:
         """The other processes in which somebody is there."""
         return iter(self._elsewhere)
 
-    @property
-    def quiet(self) -> bool:
-        """Whether there is nothing that other processes are to be told."""
-        return not (self._changed or self.to_announce or self.to_ask)
-
     def enter(self, user_id: str) -> None:
         """A socket of a user has joined."""
         self._here[user_id] = sockets = self._here.get(user_id, 0) + 1

@@ -129,6 +129,6 @@ def _memory_directory() -> str | None:
 
 def _allow_many_connections() -> None:
     """Raise the limit of open files as far as this user may: each connection is one."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(_soft, wanted), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

@@ -18,12 +18,12 @@ from tests.acceptance.test_http import NOWHERE, fields_of, problem_of
 from tests.parts.client import Client
 from tests.parts.command import Chatq
 from tests.parts.issuer import Issuer
+from tests.parts.people import SECRET
 from tests.parts.ports import free_port
 from tests.parts.roles import Roles, fresh, installed
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 
-SECRET = "a secret of more than thirty-two bytes"
 AUDIENCE = "chat"
 
 

@@ -16,6 +16,7 @@ from chatq.ops.bench.rows import remove_rows
 from chatq.queue.connection import as_text
 from tests.parts.command import Chatq, Running
 from tests.parts.installation import Installation
+from tests.parts.people import SECRET
 from tests.parts.processes import children, descendants, kill_child, processes
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
@@ -85,7 +86,7 @@ def start(installation: Installation, messages: int) -> Running:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"CHATQ_JWT_SECRET": "a secret of more than thirty-two bytes", "CHATQ_JWT_AUDIENCE": "chat"},
+        {"CHATQ_JWT_SECRET": SECRET, "CHATQ_JWT_AUDIENCE": "chat"},
         {"CHATQ_JWT_JWKS_URL": "http://127.0.0.1:1/keys"},
     ],
     ids=["secret", "public keys"],

@@ -10,8 +10,7 @@ import pytest
 
 from chatq.domain.clock import seconds
 from tests.parts.command import Chatq
-
-SECRET = "a secret of more than thirty-two bytes"
+from tests.parts.people import SECRET
 
 
 @pytest.fixture

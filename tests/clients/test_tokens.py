@@ -12,11 +12,10 @@ import pytest
 
 from tests.clients.conftest import EVERY_KIND, Open
 from tests.clients.driven import Driven, Refused
+from tests.parts.people import SECRET
 from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
 from tests.parts.wire import Wire
-
-SECRET = "a secret that is long enough for HS256, which wants 32 bytes"
 
 
 @pytest.fixture(scope="module")

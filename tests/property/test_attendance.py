@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -67,7 +68,7 @@ class Processes(RuleBasedStateMachine):
 
     @invariant()
     def all_agree_once_everything_is_told(self) -> None:
-        if not all(room.quiet for room in self.rooms.values()):
+        if not self.is_quiet():
             return
         present = {user for (_, user), count in self.sockets.items() if count}
         for process in self.rooms:
@@ -79,8 +80,12 @@ class Processes(RuleBasedStateMachine):
         for _ in range(2):
             for process in list(self.rooms):
                 self.tell(process)
-        assert all(room.quiet for room in self.rooms.values())
+        assert self.is_quiet()
         self.all_agree_once_everything_is_told()
+
+    def is_quiet(self) -> bool:
+        """Tell whether no process has anything to tell the others, without having it told."""
+        return not any(list(deepcopy(room).take_news(process)) for process, room in self.rooms.items())
 
     def show(self, process: str) -> None:
         """Let a process's followers be told, and who is new find the same in the roll."""

@@ -16,8 +16,8 @@ from chatq.access.jwks import usable_keys
 from chatq.access.tokens import LEEWAY_SECONDS, SERVICE_SCOPE, Tokens
 from chatq.domain.ids import is_client_id
 from chatq.errors import TokenRefused
+from tests.parts.people import SECRET
 
-SECRET = "a secret of more than thirty-two bytes"
 NOW = 1_800_000_000.0
 
 anything = st.recursive(

@@ -19,9 +19,8 @@ from chatq.access.jwks import COOLDOWN_SECONDS, FRESH_SECONDS, MAX_BYTES, RETRY_
 from chatq.access.tokens import Tokens
 from chatq.errors import NotReady, TokenRefused
 from tests.parts.issuer import Issuer, ec_key, public, rsa_key
+from tests.parts.people import SECRET
 from tests.parts.waiting import until
-
-SECRET = "a secret of more than thirty-two bytes"
 
 
 @pytest.fixture(scope="module")

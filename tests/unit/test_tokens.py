@@ -15,8 +15,8 @@ from chatq.access import tokens as module
 from chatq.access.callers import Caller
 from chatq.access.tokens import LEEWAY_SECONDS, MAX_CHARACTERS, RECHECK_SECONDS, Tokens, sign
 from chatq.errors import Forbidden, TokenRefused
+from tests.parts.people import SECRET
 
-SECRET = "a secret of more than thirty-two bytes"
 NOW = 1_800_000_000.0
 
 
