@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from chatq.domain.clock import timestamp
@@ -22,13 +22,18 @@ from chatq.errors import DatabaseUnavailable
 from chatq.store.bulk import Write, commit_with, write_all
 from chatq.store.effects import apply
 from chatq.store.engine import ping, writing
-from chatq.store.faults import first_line, is_missing_table, is_outage
+from chatq.store.faults import first_line, is_lost_connection, is_missing_table, is_outage, may_be_a_job_s
 from chatq.store.fence import pass_fence
 from chatq.store.ledger import Ledger
 from chatq.store.loading import load
 from chatq.store.receipts import find_superseded
 from chatq.store.saving import failures_write, save
 from chatq.store.work import Before, Conversation, Outcome, Published, Row, Work
+
+LOST_CONNECTIONS = 3
+"""So many in a row must a suspect lose that it is taken for their cause."""
+
+_WANT_TABLES = text("LOCK TABLE conversations, messages, events, members IN ROW EXCLUSIVE MODE NOWAIT")
 
 FindWaiting = Callable[[set[str]], set[str]]
 """Given ids of messages, returns those that wait to be stored."""
@@ -88,17 +93,24 @@ def apply_suspect(
 
     Raises:
         LaneLost: another worker has taken the lane over.
-        DatabaseUnavailable: the database does not answer any more.
+        DatabaseUnavailable: the database does not answer any more, or what it says is no single job's doing.
     """
-    try:
-        return apply_batch(engine, lane, epoch, works, refused=refused, find_waiting=find_waiting)
-    except DatabaseUnavailable as error:
-        ping(engine)
-        outcomes = [Outcome(failure=error.detail if work.last_attempt else None, error=error) for work in works]
-        # The conversation is left alone: its row may be what could not be had.
-        with _Step(engine, lane, epoch, find_waiting).transaction([], refused) as transaction:
-            transaction.note(works, outcomes)
-        return outcomes
+    for _ in range(LOST_CONNECTIONS):
+        try:
+            return apply_batch(engine, lane, epoch, works, refused=refused, find_waiting=find_waiting)
+        except DatabaseUnavailable as error:
+            if not may_be_a_job_s(error):
+                raise
+            ping(engine)
+            fault = error
+            if not is_lost_connection(error):
+                break
+    outcomes = [Outcome(failure=fault.detail if work.last_attempt else None, error=fault) for work in works]
+    # The conversation is left alone: its row may be what could not be had.
+    with _Step(engine, lane, epoch, find_waiting).transaction([], refused) as transaction:
+        transaction.want_tables()
+        transaction.note(works, outcomes)
+    return outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +174,11 @@ class _Transaction:
                 return outcomes
         middle = len(works) // 2
         return self.bisect(works[:middle]) + self.bisect(works[middle:])
+
+    def want_tables(self) -> None:
+        """Raise what an outage raises if somebody has locked a whole table; SQLite has one lock, and it is held."""
+        if self.connection.dialect.name == "postgresql":
+            self.connection.execute(_WANT_TABLES)
 
     def note(self, works: Sequence[Work], outcomes: list[Outcome]) -> list[Outcome]:
         """Tell jobs that must wait from those that failed, and record the failures."""

@@ -9,12 +9,17 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from chatq.errors import DatabaseOutOfDate, DatabaseUnavailable
+from chatq.errors import DatabaseError, DatabaseOutOfDate, DatabaseUnavailable
 
 _UNDEFINED_TABLE = "42P01"
 _REFUSALS = ("25006", "42501")
 """What a server says that answers, but lets nobody write: a standby, or rights that are missing. No job's fault.
 Errors of Postgres are known by their SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+_PERHAPS_A_JOB_S = ("57014", "55P03", "53200", "54")
+"""How the SQLSTATE of an outage begins that one job alone may bring about: it takes too long, waits for a lock for too
+long, needs too much memory, or goes beyond another limit of the server's."""
+_PERHAPS_A_JOB_S_ON_SQLITE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOMEM)
+"""https://www.sqlite.org/rescode.html: not a full disk, a lock, or a file that is read-only or damaged."""
 
 
 @contextmanager
@@ -58,6 +63,23 @@ def is_outage(error: DBAPIError) -> bool:
     ours = isinstance(cause, psycopg.DataError | psycopg.ProgrammingError | psycopg.NotSupportedError)
     broken = isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
     return broken or cause.sqlstate in _REFUSALS or (cause.sqlstate is None and not ours)
+
+
+def may_be_a_job_s(error: DatabaseError) -> bool:
+    """Tell whether one job may have brought this outage about, which is not for all to wait for then."""
+    cause = error.__cause__
+    if not isinstance(cause, DBAPIError):
+        return False
+    if isinstance(cause.orig, sqlite3.Error):
+        code = getattr(cause.orig, "sqlite_errorcode", None)
+        return code is None or code & 0xFF in _PERHAPS_A_JOB_S_ON_SQLITE
+    return is_lost_connection(error) or (_sqlstate(cause) or "").startswith(_PERHAPS_A_JOB_S)
+
+
+def is_lost_connection(error: DatabaseError) -> bool:
+    """Tell whether a Postgres was gone, or its connection, without a word."""
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and not isinstance(cause.orig, sqlite3.Error) and _sqlstate(cause) is None
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

@@ -18,6 +18,7 @@ from chatq.queue.lanes import BATCH, Lanes
 from chatq.queue.routing import Router
 from chatq.queue.watching import find_waiting
 from chatq.store.engine import ping
+from chatq.store.faults import may_be_a_job_s
 from chatq.store.fence import take_over
 from chatq.worker.batch import Batch
 from chatq.worker.outage import Survivor
@@ -117,9 +118,9 @@ class MessageWorker:
                 return False
             held.epoch = None
             return True
-        except DatabaseError:
+        except DatabaseError as error:
             self._lanes.give_back(held)
-            self._count_strike(held.lane)
+            self._count_strike(held.lane, error)
             raise
         self._calm_down(held.lane, well=len(finish.done) == len(held.claims))
         if not self._lanes.finish(held, finish, batch=0 if stop.stopping else self._batch):
@@ -137,11 +138,14 @@ class MessageWorker:
         """How many jobs to claim: one at a time, so that each fits the lease, while some job is suspected."""
         return 1 if self._careful else self._full
 
-    def _count_strike(self, lane: int) -> None:
+    def _count_strike(self, lane: int, error: DatabaseError) -> None:
         """Count how often a lane's batch ran into an outage that was none, as far as the database can tell."""
         try:
             ping(self._engine)
+            innocent = not may_be_a_job_s(error)
         except DatabaseError:
+            innocent = True
+        if innocent:
             self._strikes.pop(lane, None)
             return
         self._strikes[lane] = self._strikes.get(lane, 0) + 1
