@@ -76,7 +76,32 @@ def commit_with(connection: Connection, writes: Sequence[Write]) -> None:
         write_all(connection, writes)
     else:
         with _translated(connection, driver):
-            _pipe(driver, [*writes, ("COMMIT", [{}])])
+            _pipe(driver, [*_together(writes), ("COMMIT", [{}])])
+
+
+def _together(writes: Sequence[Write]) -> Sequence[Write]:
+    """Return one statement for several that write a row each, if they may run in any order; else these.
+
+    For a message that comes alone, a statement costs more than its row.
+    """
+    statements = tuple(statement for statement, _ in writes)
+    if len(writes) < 2 or any(len(rows) > 1 for _, rows in writes) or not _are_apart(statements):
+        return writes
+    row = {f"{name}_{at}": value for at, (_, [values]) in enumerate(writes) for name, value in values.items()}
+    return [(_joined(statements), [row])]
+
+
+@functools.cache
+def _are_apart(statements: tuple[str, ...]) -> bool:
+    """Tell whether each writes another table: parts of one statement do not see what the others write."""
+    tables = [re.match(r"(?:INSERT INTO|UPDATE) (\w+)", statement) for statement in statements]
+    return len({table[1] for table in tables if table}) == len(statements)
+
+
+@functools.cache
+def _joined(statements: tuple[str, ...]) -> str:
+    *others, last = (re.sub(r":(\w+)", rf":\1_{at}", statement) for at, statement in enumerate(statements))
+    return f"WITH {', '.join(f'part_{at} AS ({other})' for at, other in enumerate(others))} {last}"
 
 
 def _pipe(driver: Driver[Any], writes: Sequence[Write]) -> None:
