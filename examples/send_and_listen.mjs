@@ -6,6 +6,13 @@
 // Browsers and Deno import the client from its address; Node imports no addresses, but it does import text.
 
 const [url, conversationId, userId, content] = process.argv.slice(2);
+const wrong = !content
+  ? "usage: node send_and_listen.mjs SERVER CONVERSATION USER TEXT"
+  : !globalThis.WebSocket && `Node 22 or later is needed: ${process.version} has no WebSocket.`;
+if (wrong) {
+  console.error(wrong);
+  process.exit(2);
+}
 const source = await (await fetch(`${url}/static/chatq.js`)).text();
 const { Chatq } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 

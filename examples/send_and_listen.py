@@ -25,4 +25,6 @@ def main(server: str, conversation: str, user: str, content: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -5,6 +5,7 @@
 #
 # Where the server asks for tokens, the variable TOKEN has one, such as `chatq token --user alice` prints.
 set -eu
+[ $# = 4 ] || { echo "usage: sh $0 SERVER CONVERSATION USER TEXT" >&2 && exit 2; }
 server=$1 conversation=$2 user=$3 content=$4
 
 # The token goes through a pipe: a command line can be read by other users of the machine.
