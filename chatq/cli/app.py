@@ -119,7 +119,8 @@ def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = "chatq" if context is None else context.command_path
     message = error.format_message().rstrip(".")
-    return f"{message}. See `{command} --help`."
+    end = "" if message.endswith("?") else "."
+    return f"{message}{end} See `{command} --help`."
 
 
 def _reader_gone() -> int:

@@ -117,6 +117,8 @@ def test_help_waits_for_nothing_heavy() -> None:
     ("arguments", "said"),
     [
         (["nonsense"], "No such command 'nonsense'. See `chatq --help`."),
+        (["enque"], "No such command 'enque'. Did you mean 'enqueue'? See `chatq --help`."),
+        (["tail"], "Missing argument 'CONVERSATION'. See `chatq tail --help`."),
         (["--nonsense"], "No such option: --nonsense. See `chatq --help`."),
         (["db", "nonsense"], "No such command 'nonsense'. See `chatq db --help`."),
         (["worker", "--processes", "0"], "See `chatq worker --help`."),
