@@ -168,6 +168,8 @@ class Session:
             self._attempt = 0
         self._online_since = float("inf")
         pause = backoff(self._attempt)
+        # Once in an outage it is said even to who has set no logging up: otherwise a program just stands still.
+        level = logging.INFO if self._attempt else logging.WARNING
         self._attempt += 1
         # 44xx: not to come back unchanged. A new token is a change, and so is some patience, or one message less.
         if code == _UNAUTHENTICATED and self.tokens.renewable and not self._denied:
@@ -180,7 +182,7 @@ class Session:
             self.end(ConnectionRefused(f"The server ended the connection: {reason or code}"))
             return
         self.state = "offline"
-        log.info("not connected (%s); trying again in %.1f s", reason or code, pause)
+        log.log(level, "not connected (%s); trying again in %.1f s", reason or code, pause)
         self._time("retry", pause, self.connect)
 
     def _disconnect(self) -> None:

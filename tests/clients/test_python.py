@@ -45,6 +45,16 @@ def test_events_are_iterated_until_the_client_is_closed(roles: Roles) -> None:
         client.join(conversation)
 
 
+def test_a_server_that_is_not_there_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "chatq.client")
+    # Given a client that tries again and again to reach a server that is not there
+    with Client(f"http://127.0.0.1:{free_port()}", user_id="alice"):
+        until(lambda: len(caplog.records) > 1, what="two attempts")
+    # Then a program that has set no logging up is told so, but not at each attempt
+    assert [record.levelname for record in caplog.records][:2] == ["WARNING", "INFO"]
+    assert "Connection refused" in caplog.records[0].message
+
+
 def test_refusals_are_the_errors_that_the_server_names(roles: Roles) -> None:
     conversation = fresh()
     with Client(roles.url, user_id="alice") as client:
