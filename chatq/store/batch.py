@@ -33,7 +33,7 @@ from chatq.store.work import Before, Conversation, Outcome, Published, Row, Work
 LOST_CONNECTIONS = 3
 """So many in a row must a suspect lose that it is taken for their cause."""
 
-_WANT_TABLES = text("LOCK TABLE conversations, messages, events, members IN ROW EXCLUSIVE MODE NOWAIT")
+_WANT_TABLES = text("LOCK TABLE conversations, messages, events, members, failures, lanes IN ROW EXCLUSIVE MODE NOWAIT")
 
 FindWaiting = Callable[[set[str]], set[str]]
 """Given ids of messages, returns those that wait to be stored."""
@@ -105,12 +105,21 @@ def apply_suspect(
             fault = error
             if not is_lost_connection(error):
                 break
+    # At once: whoever waits for something else first may find a lock gone that was the cause.
+    _check_tables(engine)
     outcomes = [Outcome(failure=fault.detail if work.last_attempt else None, error=fault) for work in works]
     # The conversation is left alone: its row may be what could not be had.
     with _Step(engine, lane, epoch, find_waiting).transaction([], refused) as transaction:
-        transaction.want_tables()
         transaction.note(works, outcomes)
     return outcomes
+
+
+def _check_tables(engine: Engine) -> None:
+    """Raise DatabaseUnavailable if the database does not answer, or somebody has locked a whole table."""
+    with writing(engine) as connection:
+        # SQLite has one lock, and it is held now.
+        if connection.dialect.name == "postgresql":
+            connection.execute(_WANT_TABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +183,6 @@ class _Transaction:
                 return outcomes
         middle = len(works) // 2
         return self.bisect(works[:middle]) + self.bisect(works[middle:])
-
-    def want_tables(self) -> None:
-        """Raise what an outage raises if somebody has locked a whole table; SQLite has one lock, and it is held."""
-        if self.connection.dialect.name == "postgresql":
-            self.connection.execute(_WANT_TABLES)
 
     def note(self, works: Sequence[Work], outcomes: list[Outcome]) -> list[Outcome]:
         """Tell jobs that must wait from those that failed, and record the failures."""

@@ -79,7 +79,7 @@ def test_a_table_that_an_operator_has_locked_is_no_job_s_fault_but_a_row_may_be(
     apply_batch(engine, 0, epoch, [send("before")])
     message = send("after")
     with engine.connect() as operator:
-        # Given a session that has locked a table, as for an index, then nothing is held against the job
+        # Given a session that has locked a table, then nothing is held against the job
         operator.execute(text("SET idle_in_transaction_session_timeout = 0"))
         operator.commit()
         operator.execute(text("LOCK TABLE messages IN SHARE MODE"))
