@@ -38,6 +38,17 @@ def test_message_is_edited_in_its_place(open_page: Open) -> None:
     expect(field(page)).to_be_focused()
 
 
+def test_the_menu_of_a_wide_message_is_within_a_narrow_window(open_page: Open) -> None:
+    page = open_page(user="alice", conversation=fresh(), width=390)
+    expect_live(page)
+    text = "so many words that they fill all of the width that there is for a message on a phone"
+    say(page, text)
+    expect_tick(page, text, "Sent")
+    open_menu(page, text)
+    for name in ("Edit", "Delete"):
+        expect(page.get_by_role("menuitem", name=name)).to_be_in_viewport(ratio=1)
+
+
 def test_escape_leaves_it_as_it_was(open_page: Open) -> None:
     page = begin(open_page, "as it was")
     field(page).press("ArrowUp")

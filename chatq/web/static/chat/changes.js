@@ -199,8 +199,11 @@ export class Changes {
     const at = /** @type {HTMLElement} */ (this.#button).getBoundingClientRect();
     const room = document.documentElement;
     const below = at.bottom < room.clientHeight - 120;
+    // On a phone the button of a wide message is near the left edge, with no room for a menu beside it.
+    const rightwards = at.left < room.clientWidth / 2;
     Object.assign(this.#menu.style, {
-      right: `${room.clientWidth - at.right}px`,
+      left: rightwards ? `${at.left}px` : "auto",
+      right: rightwards ? "auto" : `${room.clientWidth - at.right}px`,
       top: below ? `${at.bottom + 4}px` : "auto",
       bottom: below ? "auto" : `${room.clientHeight - at.top + 4}px`,
     });
