@@ -12,8 +12,9 @@ import pytest
 from tests.benchmarks.conversations import BLANK, CONVERSATIONS, LINES, write_conversations
 from tests.parts.installation import Installation
 
-MESSAGES = LINES - BLANK
-SOME = 30_000
+A_PART = 1000
+"""So many of the conversations go to Postgres, 37,723 lines: what a file of more than twice that is to the queue, which
+both databases have in common, is shown with SQLite."""
 
 
 @pytest.mark.slow
@@ -21,30 +22,33 @@ SOME = 30_000
 def test_real_conversations_are_stored_once_and_in_order(installation: Installation, tmp_path: Path) -> None:
     # Given a file of real conversations, in which some utterances are blank
     path = tmp_path / "conversations.jsonl.gz"
-    write_conversations(path)
+    whole = installation.engine.dialect.name == "sqlite"
+    conversations = CONVERSATIONS if whole else A_PART
+    write_conversations(path, conversations)
     with gzip.open(path) as file:
         lines = [json.loads(line) for line in file]
     blank = [number for number, line in enumerate(lines, 1) if not line["content"].strip()]
-    assert (len(lines), len(blank)) == (LINES, BLANK)
+    assert not whole or (len(lines), len(blank)) == (LINES, BLANK)
     # When it is fed
     first = installation("enqueue", "sendMessage", "--file", str(path), "--json", timeout=300)
     # Then the blank ones are rejected, each with its line's number and the reason, and the others are accepted
-    assert (first.code, first.json) == (1, {"accepted": MESSAGES, "rejected": BLANK, "duplicates": 0})
+    accepted = len(lines) - len(blank)
+    assert (first.code, first.json) == (1, {"accepted": accepted, "rejected": len(blank), "duplicates": 0})
     told = [line for line in first.stderr.splitlines() if line.startswith(str(path))]
     assert told == [f"{path}:{number}: content: is blank" for number in blank]
-    # And when its beginning, in a file of the same name, is fed once more, then nothing is new in it
+    # And when its beginning, up to the second of them, is fed once more under the same name, then nothing is new in it
     again = tmp_path / "again" / path.name
     again.parent.mkdir()
-    again.write_bytes(gzip.compress(b"".join(gzip.decompress(path.read_bytes()).splitlines(keepends=True)[:SOME])))
+    some = blank[1]
+    again.write_bytes(gzip.compress(b"".join(gzip.decompress(path.read_bytes()).splitlines(keepends=True)[:some])))
     second = installation("enqueue", "sendMessage", "--file", str(again), timeout=300)
-    rejected = sum(number <= SOME for number in blank)
-    assert (second.code, second.stdout) == (1, f"0 accepted, {rejected} rejected, {SOME - rejected} duplicates\n")
+    assert (second.code, second.stdout) == (1, f"0 accepted, 2 rejected, {some - 2} duplicates\n")
     # When a worker does what is there
     worked = installation("worker", "--only", "messages", "--burst", timeout=300)
     assert worked.code == 0, worked
     # Then every conversation is stored as it is in the file, numbered from 1 without a gap
     expected = spoken(lines)
-    assert len(expected) == CONVERSATIONS
+    assert len(expected) == conversations
     assert stored(installation) == expected
     assert told_to_clients(installation) == expected
     # And each knows its last message

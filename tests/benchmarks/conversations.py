@@ -15,11 +15,11 @@ BLANK = 10
 """Lines whose content is blank, which ``chatq enqueue`` reports and leaves out."""
 
 
-def write_conversations(path: Path) -> None:
-    """Write the lines, in the order of conversations and of their utterances, as gzipped JSONL."""
+def write_conversations(path: Path, conversations: int = CONVERSATIONS) -> None:
+    """Write the lines of so many conversations, in their order and that of their utterances, as gzipped JSONL."""
     dataset = json.loads(Path(chitchat_dataset.__file__).with_name("dataset.json").read_text(encoding="utf-8"))
     with gzip.open(path, "wt", compresslevel=6, encoding="utf-8") as file:
-        for conversation_id in itertools.islice(dataset, CONVERSATIONS):
+        for conversation_id in itertools.islice(dataset, conversations):
             for turn in dataset[conversation_id]["messages"]:
                 for utterance in turn:
                     line = {
