@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rq import Callback, Queue
+from rq import Callback, Queue, Worker
 from rq.job import Job
 from rq.registry import BaseRegistry, FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result as Outcome
 from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
 
+from chatq.worker.registration import TTL_SECONDS
 from tests.parts.command import Running
 from tests.parts.installation import Installation
 from tests.parts.processes import descendants
@@ -250,19 +251,22 @@ def test_a_signal_to_end_lets_the_job_finish(handlers: Handlers) -> None:
     assert handlers.queue().job_ids == [waiting]
 
 
-@pytest.mark.slow
 def test_a_killed_workers_job_is_done_by_another(handlers: Handlers) -> None:
     # Given a worker in the middle of a job
     first = handlers.start()
     job_id = handlers.enqueue("waitForWord")
     until(lambda: handlers.notes() == ["began"], 20, "a running job")
-    # When it is killed with the process that runs the job, and there is another worker
+    # When it is killed with the process that runs the job, what it said of itself last expires, and there is another
+    (sign,) = Worker.all_keys(handlers.installation.redis)
     for pid in [first.pid, *descendants(first.pid)]:
         with suppress(ProcessLookupError):  # it ends by itself without its parent
             os.kill(pid, signal.SIGKILL)
+    first.process.wait()
+    assert 0 < handlers.installation.redis.ttl(sign) <= TTL_SECONDS
+    handlers.installation.redis.expire(sign, 0)
     handlers.start()
     (handlers.directory / "word").touch()
-    # Then, once the dead one is missed, the other does the job
+    # Then the other misses it, and does the job
     until(lambda: job_id in handlers.ids(FinishedJobRegistry), 60, "a job done by another worker")
     assert handlers.notes() == ["began", "began", "done"]
     assert handlers.ids(StartedJobRegistry) == handlers.ids(FailedJobRegistry) == []

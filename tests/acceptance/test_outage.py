@@ -36,7 +36,7 @@ def test_a_worker_that_waits_for_its_database_is_listed_as_alive(
     installation.send("hello")
     running.wait_for("outage")
     # Then the worker goes on saying that it lives
-    for _ in range(3):
+    for _ in range(2):
         wait_for_heartbeat(installation)
     # And does it when the database is back
     postgres.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
