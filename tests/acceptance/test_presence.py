@@ -229,18 +229,28 @@ def test_who_types_and_stops_in_turn_without_end_is_told_now_and_then_and_as_it_
         json.dumps({"type": "typing", "conversationId": conversation, "active": active}).encode()
         for active in [*[True, False] * 150, True]
     ]
-    with there(roles, conversation, None) as listener, RawSocket(roles.port) as alice:
+    with (
+        there(roles, conversation, None) as listener,
+        there(roles, conversation, "bob") as bob,
+        RawSocket(roles.port) as alice,
+    ):
         alice.say("auth", userId="alice")
         alice.say("join", conversationId=conversation)
-        hear_presence(listener, conversation, ("alice", True))
-        # One write: it takes no longer than nothing else is told.
+        hear_presence(listener, conversation, ("alice", True), ("bob", True))
+        # When all is said in one write
         alice.socket.sendall(b"".join(frame(1, turn) for turn in turns))
-        assert listener.hear() == typing(conversation, "alice", active=True)
         alice.say("typing", conversationId=conversation, active=False)
-        # It may take a second or two to say all that, but then it is over.
-        told = [listener.hear()]
-        while told[-1]["active"]:
+        alice.say("ping")
+        while b'"pong"' not in (alice.read() or (0, b'"pong"'))[1]:
+            pass
+        # And what the server had told of it by then is told, before what another one says next
+        bob.say("typing", conversationId=conversation, active=True)
+        told = list(iter(listener.hear, typing(conversation, "bob", active=True)))
+        assert told[0] == typing(conversation, "alice", active=True)
+        # Then it is over, now or a moment later
+        if told[-1]["active"]:
             told.append(listener.hear())
+        assert told[-1] == typing(conversation, "alice", active=False)
         assert len(told) < 50
         listener.quiet()
 

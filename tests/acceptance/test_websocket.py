@@ -666,17 +666,17 @@ def test_client_that_does_not_read_is_closed_and_holds_up_nobody(sqlite_roles: R
         slow.read()
         slow.say("join", conversationId="c")
         slow.read()
-        # From a file: who begins to read within some seconds after the end is told why.
+        # From a file: who begins to read within some seconds after the end is told why. So it does before all else.
         writer = threading.Thread(target=sqlite_roles.import_many, args=("c", count, content))
         writer.start()
         assert quick.seqs(count) == list(range(1, count + 1))
-        writer.join()
 
         seqs, frame = [], slow.read()
         while frame is not None and frame[0] == 1:
             seqs.append(json.loads(frame[1])["seq"])
             frame = slow.read()
 
+        writer.join()
         assert frame is not None
         assert frame[0] == 8
         assert struct.unpack("!H", frame[1][:2])[0] == 4508

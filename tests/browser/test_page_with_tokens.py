@@ -50,7 +50,7 @@ def test_the_page_asks_for_a_token_and_talks_with_it(open_page: Open) -> None:
 
 def test_the_page_asks_again_when_the_token_has_ended(open_page: Open, complaints: list[str]) -> None:
     page, room = open_page(), fresh()
-    enter(page, token(seconds=1), room)
+    enter(page, token(seconds=4), room)
     expect_live(page)
     expect(page.get_by_label("Your token")).to_be_visible(timeout=SECONDS)
     enter(page, "nonsense.of.mine", room)
@@ -62,7 +62,7 @@ def test_the_page_asks_again_when_the_token_has_ended(open_page: Open, complaint
 
 def test_what_was_written_is_there_when_one_has_signed_in_again(open_page: Open, complaints: list[str]) -> None:
     name, room, page = somebody("carol"), fresh(), open_page()
-    enter(page, token(name, seconds=2), room)
+    enter(page, token(name, seconds=5), room)
     expect_live(page)
     page.evaluate("WebSocket.prototype.send = () => {}")
     say(page, "just in time")
