@@ -404,7 +404,7 @@ def test_without_a_server_for_the_platform_it_is_said_how_to_start_one(chatq: Ch
     ],
 )
 def test_bad_usage_is_one_clear_line_with_exit_code_2(chatq: Chatq, arguments: list[str], said: str) -> None:
-    ended = chatq("all", *arguments)
+    ended = chatq.run_forked("all", *arguments)
     assert ended.returncode == 2
     assert re.fullmatch(rf"chatq: .*{said}.*\n", ended.stderr)
 

@@ -126,7 +126,7 @@ def test_help_waits_for_nothing_heavy() -> None:
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_code_2(chatq: Chatq, arguments: list[str], said: str) -> None:
-    ended = chatq(*arguments)
+    ended = chatq.run_forked(*arguments)
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr.startswith("chatq: ")

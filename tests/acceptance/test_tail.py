@@ -182,7 +182,7 @@ def test_what_is_not_there(system: Installation) -> None:
     ],
 )
 def test_arguments_that_make_no_sense(chatq: Chatq, arguments: list[str], said: str) -> None:
-    ended = chatq("tail", *arguments)
+    ended = chatq.run_forked("tail", *arguments)
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"chatq: {said}\n")
 
 
