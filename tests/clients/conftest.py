@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.driven import COMMANDS, Driven
+from tests.clients.driven import KINDS, Driven
 from tests.parts.command import Chatq, Running
 from tests.parts.roles import Roles, installed
 from tests.parts.valkey import Valkey
@@ -60,7 +60,7 @@ def wire(roles: Roles) -> Iterator[Wire]:
     wire.close()
 
 
-EVERY_KIND = pytest.mark.parametrize("open_client", COMMANDS, indirect=True)
+EVERY_KIND = pytest.mark.parametrize("open_client", KINDS, indirect=True)
 """For what may go otherwise under gevent's monkey-patching: waiting, timers, threads, and what goes over sockets."""
 
 

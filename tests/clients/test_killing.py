@@ -14,7 +14,7 @@ import pytest
 
 from chatq.errors import ExitCode
 from tests.clients.conftest import EVERY_KIND, Open
-from tests.clients.driven import COMMANDS, Driven
+from tests.clients.driven import KINDS, Driven
 from tests.parts.command import Running
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
@@ -59,7 +59,7 @@ class Crowd:
 
     def __init__(self, roles: Roles) -> None:
         self.conversation = fresh()
-        self.clients = {kind: Driven(kind, roles.url, userId=kind) for kind in COMMANDS}
+        self.clients = {kind: Driven(kind, roles.url, userId=kind) for kind in KINDS}
         for client in self.clients.values():
             client.do("join", conversationId=self.conversation, since=0)
         self._writer = Writer(roles.url, self.conversation)
@@ -137,7 +137,7 @@ def test_redis_is_killed_and_comes_back(roles: Roles, crowd: Crowd, valkey: Valk
 
 def test_redis_is_emptied(roles: Roles, valkey: Valkey) -> None:
     conversation = fresh()
-    clients = {kind: Driven(kind, roles.url, userId=kind) for kind in COMMANDS}
+    clients = {kind: Driven(kind, roles.url, userId=kind) for kind in KINDS}
     try:
         for client in clients.values():
             client.do("join", conversationId=conversation, since=0)
