@@ -13,17 +13,17 @@ from typing import Any
 import msgspec
 from rq.defaults import DEFAULT_RESULT_TTL
 from rq.exceptions import DeserializationError, NoSuchJobError
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.queue import Queue
 
 from chatq.errors import UnregisteredJob
 from chatq.queue.handlers import REGISTRY, Handler, callback_name
 from chatq.queue.retry import backoff
 
-WAITING_STATES = frozenset(("created", "queued", "started", "scheduled", "deferred"))
-"""The states, as RQ calls them, of jobs that are still to be done; a retry waits in one of them as well."""
-FAILED_STATES = frozenset(("failed", "stopped", "canceled"))
-"""Those of jobs that will not be done, unless somebody requeues them."""
+FAILED_STATES = frozenset(state.value for state in (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED))
+"""The states of jobs that will not be done, unless somebody requeues them."""
+WAITING_STATES = frozenset(state.value for state in JobStatus) - FAILED_STATES - {JobStatus.FINISHED.value}
+"""Those of jobs that are still to be done, or being done; a retry waits in one of them as well."""
 
 _JSON_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
 

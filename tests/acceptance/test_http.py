@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import redis
+from rq.job import JobStatus
 
 from chatq.domain.ids import conversation_bits, new_id
 from chatq.web.explanations import EXPLANATIONS
@@ -91,6 +92,18 @@ def test_message_waits_as_queued_until_a_worker_comes(idle_roles: Roles) -> None
     idle_roles.start_worker()
 
     until(lambda: idle_roles.state(message_id) == "persisted")
+
+
+def test_message_whose_job_waits_counts_as_queued_whatever_rq_calls_that(sqlite_roles: Roles, valkey: Valkey) -> None:
+    sqlite_roles.start_api()
+    message_id = sqlite_roles.send("c", "first")
+    states = {}
+    with closing(valkey.client()) as client:
+        for state in JobStatus:
+            client.hset(f"rq:job:{message_id}", "status", state.value)
+            states[state.value] = sqlite_roles.state(message_id)
+    over = {"finished", "failed", "stopped", "canceled"}
+    assert states == {state.value: "failed" if state.value in over else "queued" for state in JobStatus}
 
 
 def test_accepting_does_without_the_database(
