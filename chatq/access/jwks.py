@@ -7,21 +7,17 @@ from collections.abc import Callable
 from http.client import HTTPException
 from threading import Lock
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import msgspec
 import structlog
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
+from chatq.access.fetching import fetch
 from chatq.errors import NotReady, TokenRefused
 
 ALGORITHMS = ("RS256", "ES256")
-TIMEOUT_SECONDS = 5.0
-"""How long the other server may say nothing, and how long its whole answer may take."""
-MAX_BYTES = 1 << 20
 FRESH_SECONDS = 300.0
 """Keys that are older are asked for again, and serve until the answer is there."""
 COOLDOWN_SECONDS = 10.0
@@ -79,7 +75,7 @@ class KeySet:
         if self._clock() < self._next_at:
             return
         try:
-            self._keys = usable_keys(_fetch(self._url))
+            self._keys = usable_keys(fetch(self._url))
         except (OSError, HTTPException, ValueError, msgspec.DecodeError) as error:
             self._failed = True
             self._next_at = self._clock() + RETRY_SECONDS
@@ -124,30 +120,3 @@ def _usable(entry: dict[str, Any]) -> PyJWK | None:
     except (PyJWTError, TypeError, ValueError, KeyError):
         return None
     return None if key.Algorithm.check_key_length(key.key) else key
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    """Leaves redirections alone: they could lead anywhere, and away from https."""
-
-    def redirect_request(self, *_args: object) -> None:
-        """Follow none; the status becomes an error."""
-
-
-def _fetch(url: str) -> bytes:
-    local = [ProxyHandler({})] if url.startswith("http://") else []
-    opener = build_opener(_NoRedirect, *local)
-    request = Request(url, headers={"Accept": "application/json", "User-Agent": "chatq"})  # noqa: S310  # checked
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    body = bytearray()
-    try:
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            while part := answer.read1(65536):
-                body += part
-                if len(body) > MAX_BYTES:
-                    raise ValueError(f"the answer has more than {MAX_BYTES} bytes")
-                if time.monotonic() > deadline:
-                    raise ValueError(f"the answer was not there after {TIMEOUT_SECONDS:.0f} seconds")
-    except HTTPError as error:
-        error.close()
-        raise
-    return bytes(body)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import socket
 import time
 from collections.abc import Iterator
-from threading import Thread
+from contextlib import suppress
+from threading import Event, Thread
 from typing import Any
 
 import jwt
@@ -15,7 +17,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from chatq.access.jwks import COOLDOWN_SECONDS, FRESH_SECONDS, MAX_BYTES, RETRY_SECONDS, KeySet
+from chatq.access import fetching
+from chatq.access.fetching import MAX_BYTES, fetch
+from chatq.access.jwks import COOLDOWN_SECONDS, FRESH_SECONDS, RETRY_SECONDS, KeySet
 from chatq.access.tokens import Tokens
 from chatq.errors import NotReady, TokenRefused
 from tests.parts.issuer import Issuer, ec_key, public, rsa_key
@@ -234,6 +238,29 @@ def test_keys_that_cannot_be_had_are_the_servers_fault_and_asked_for_again(
     issuer.answer = None
     clock.now += RETRY_SECONDS
     assert tokens.verify(token).user_id == "alice"
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"])
+def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, start: bytes) -> None:
+    monkeypatch.setattr(fetching, "TIMEOUT_SECONDS", 0.3)
+    # Given a server that says something all the time, and never comes to the end of a line
+    enough = Event()
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(start)
+            while not enough.wait(0.05):
+                connection.sendall(b"1")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dripping = Thread(target=drip)
+        dripping.start()
+        # Then it counts as one that does not answer
+        with pytest.raises(TimeoutError):
+            fetch(f"http://127.0.0.1:{server.getsockname()[1]}/keys")
+        enough.set()
+        dripping.join()
 
 
 def test_nobody_listens() -> None:
