@@ -82,6 +82,10 @@ def test_message_waits_for_a_worker_and_one_that_was_refused_for_a_retry(
     expect_live(page)
     say(page, "patience")
     expect_tick(page, "patience", "Queued")
+    # It cannot be edited yet, and what was said before it is not meant
+    field(page).press("ArrowUp")
+    expect(page.get_by_role("alert").get_by_text("not saved yet")).to_be_visible(timeout=SECONDS)
+    expect(field(page)).to_be_focused()
     say(page, "more than ten bytes")
     expect(message(page, "more than ten bytes").locator(".reason")).to_contain_text("at most 10", timeout=SECONDS)
     # When there is a worker

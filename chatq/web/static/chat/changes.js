@@ -51,7 +51,12 @@ export class Changes {
   }
 
   async editLast() {
-    const { conversation } = this.timeline;
+    const { conversation, outbox } = this.timeline;
+    if (outbox.viewsOf(conversation).some(({ state }) => state !== "failed")) {
+      // Whoever reaches for what was said last does not mean what was said before it.
+      notify("What you said last is not saved yet. It can be edited once it is.");
+      return;
+    }
     const view = await this.timeline.findOwn();
     // While it was looked for, one may have gone elsewhere, or begun to write something else.
     if (conversation !== this.timeline.conversation || find("text").value !== "") return;
