@@ -178,7 +178,7 @@ UNREADABLE = os.fsdecode(b"x\xff")
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], 2, "Missing argument 'name'. See `chatq enqueue --help`."),
+        ([], 2, "Missing argument 'NAME'. See `chatq enqueue --help`."),
         (["a b"], 2, "name: 'a b' is no job name: a letter, then letters, digits and underscores"),
         ([UNREADABLE], 2, r"name: 'x\udcff' is no job name: a letter, then letters, digits and underscores"),
         (["a", "content"], 2, "'content' is not FIELD=VALUE."),
