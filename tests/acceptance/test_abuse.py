@@ -18,6 +18,7 @@ from redis import Redis
 
 from tests.parts.census import Census
 from tests.parts.client import PATIENCE_SECONDS, Client, RawSocket, frame
+from tests.parts.command import Running
 from tests.parts.roles import Roles, fresh, installed
 from tests.parts.waiting import until
 
@@ -30,6 +31,7 @@ class Target(NamedTuple):
     """A system with one process that serves, and a client that must notice nothing."""
 
     roles: Roles
+    api: Running
     census: Census
     bystander: Client
     conversation: str
@@ -51,7 +53,7 @@ def running() -> Iterator[Target]:
         with Redis.from_url(redis_url, decode_responses=True) as operator, roles.connect() as bystander:
             conversation = fresh()
             bystander.join(conversation)
-            yield Target(roles, Census(api.pid, operator), bystander, conversation)
+            yield Target(roles, api, Census(api.pid, operator), bystander, conversation)
 
 
 @pytest.fixture
@@ -372,9 +374,9 @@ def test_what_is_no_handshake_is_refused(target: Target, data: bytes) -> None:
 
 def test_clients_that_never_read_cost_others_nothing(target: Target) -> None:
     conversation = fresh()
-    ten = {"messages": [{"conversationId": conversation, "messageData": {"content": "x" * 16_000}}] * 10}
     with ExitStack() as stack:
-        quick = stack.enter_context(target.roles.connect())
+        # It takes all that comes, however busy the test is.
+        quick = stack.enter_context(target.roles.connect(max_queue=None))
         quick.join(conversation)
         hanging = [stack.enter_context(RawSocket(target.roles.port, receive_buffer=4096)) for _ in range(10)]
         for raw in hanging:
@@ -382,10 +384,10 @@ def test_clients_that_never_read_cost_others_nothing(target: Target) -> None:
         for raw in hanging:
             assert json.loads((raw.read() or (0, b""))[1])["type"] == "hello"
             assert json.loads((raw.read() or (0, b""))[1])["type"] == "joined"
-        for first in range(1, 300, 10):
-            assert target.roles.http.post("/api/messages/batch", json=ten).status_code == 202
-            assert quick.seqs(10) == list(range(first, first + 10))
-        # Who begins to read within some seconds, all of them at once, is told why it ends.
+        # When so much is said, at once, so that nobody's time to end is over before the disk has it
+        target.roles.import_at_once(target.api, conversation, 300, "x" * 16_000)
+        assert quick.seqs(300) == list(range(1, 301))
+        # Then who begins to read within some seconds, all of them at once, is told why it ends.
         with ThreadPoolExecutor(len(hanging)) as threads:
             assert set(threads.map(close_code_of, hanging)) == {4508}
 

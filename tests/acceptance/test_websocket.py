@@ -658,17 +658,20 @@ def test_request_that_is_no_handshake_is_told_so(roles: Roles) -> None:
 
 
 def test_client_that_does_not_read_is_closed_and_holds_up_nobody(sqlite_roles: Roles) -> None:
-    sqlite_roles.start_api()
+    api = sqlite_roles.start_api()
     sqlite_roles.start_worker()
     count, content = 400, "x" * 16000
-    with sqlite_roles.connect() as quick, RawSocket(sqlite_roles.port, receive_buffer=4096) as slow:
+    with (
+        # It takes all that comes, however busy the test is.
+        sqlite_roles.connect(max_queue=None) as quick,
+        RawSocket(sqlite_roles.port, receive_buffer=4096) as slow,
+    ):
         quick.join("c")
         slow.read()
         slow.say("join", conversationId="c")
         slow.read()
-        # From a file: who begins to read within some seconds after the end is told why. So it does before all else.
-        writer = threading.Thread(target=sqlite_roles.import_many, args=("c", count, content))
-        writer.start()
+        # Who begins to read within some seconds after the end is told why: so long the disk may take, but not memory.
+        sqlite_roles.import_at_once(api, "c", count, content)
         assert quick.seqs(count) == list(range(1, count + 1))
 
         seqs, frame = [], slow.read()
@@ -676,7 +679,6 @@ def test_client_that_does_not_read_is_closed_and_holds_up_nobody(sqlite_roles: R
             seqs.append(json.loads(frame[1])["seq"])
             frame = slow.read()
 
-        writer.join()
         assert frame is not None
         assert frame[0] == 8
         assert struct.unpack("!H", frame[1][:2])[0] == 4508

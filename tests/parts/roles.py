@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -109,6 +111,14 @@ class Roles:
         file.write_text("\n".join(lines))
         done = self.chatq.run_forked("enqueue", "sendMessage", "--file", str(file), "--wait", env=self.environment)
         assert done.returncode == ExitCode.DONE, done.stderr
+
+    def import_at_once(self, running: Running, conversation: str, count: int, content: str) -> None:
+        """Have many messages stored while an API is frozen, so that it hears of all of them at the same time."""
+        os.killpg(running.pid, signal.SIGSTOP)
+        try:
+            self.import_many(conversation, count, content)
+        finally:
+            os.killpg(running.pid, signal.SIGCONT)
 
     def page(self, conversation: str, **query: Any) -> dict[str, Any]:
         """Return a page of a conversation's messages."""
