@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, event, select
 
 from chatq.domain.clock import timestamp
 from chatq.domain.jobs import DeleteMessage, EditMessage, SendMessage, UpdateMessageStatus
@@ -331,9 +331,19 @@ def assert_published(tables: Tables, outcomes: Sequence[Outcome], works: Sequenc
 
 @pytest.fixture
 def fast_engine(database_url: str) -> Iterator[Engine]:
-    """An engine for a database that need not survive a power cut."""
+    """An engine for a database that need not survive a power cut, nor end who is slow in a transaction."""
     with set_up(database_url, full_sync=False) as engine:
+        if engine.dialect.name == "postgresql":
+            event.listen(engine, "connect", be_patient)
+            engine.dispose()
         yield engine
+
+
+def be_patient(connection: Any, _record: object) -> None:
+    """Let a Postgres session take any time: the machine may have much else to do."""
+    for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute(f"SET {limit} = 0")
+    connection.commit()
 
 
 some = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
