@@ -40,7 +40,11 @@ class Windows:
         self._all_see("hello from curl")
 
     def talk_on_own_page(self, reader: Reader, block: Block) -> None:
-        reader.running.wait_for("Serving HTTP")
+        for sign in ("Serving HTTP", "ready: the page"):
+            reader.running.wait_for(sign)
+        for page in self._pages.values():
+            # The system was started anew meanwhile, and nobody waits out the pause between two attempts.
+            page.evaluate("dispatchEvent(new Event('online'))")
         self._open("dora", reader.adapted("http://127.0.0.1:3000/"))
         self._all_see("hello bob")
         self._say("dora", "hello from my page")
