@@ -46,6 +46,8 @@ def test_nothing_is_lost_doubled_or_moved_when_the_server_is_killed_while_both_t
     expect(field(bob)).to_have_value("half a sen")
     roles.start_api()
     roles.start_worker()
+    for page in two:
+        page.evaluate("dispatchEvent(new Event('online'))")  # nobody waits out a pause
 
     # Then all is there once, nobody has lost what they wrote, and Bob's place is where it was
     said += ["half a thought", "and another"]
