@@ -54,11 +54,12 @@ def _in_paragraphs(text: str | None) -> str:
 def _set_close() -> None:
     from typer import rich_utils  # noqa: PLC0415  # heavy
 
-    rich_utils.STYLE_OPTIONS_TABLE_PADDING = (0, 1, 0, 0)  # type: ignore[assignment]
+    rich_utils.STYLE_OPTIONS_TABLE_PADDING = (0, 1, 0, 0)  # type: ignore[assignment]  # Typer's own value fixes the type
 
 
 def _without_types(parameters: list[Any]) -> list[Any]:
     for parameter in parameters:
         if isinstance(parameter, TyperArgument) or (isinstance(parameter, TyperOption) and parameter.is_flag):
-            parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # noqa: ARG005
+            # Typer asks each parameter for it, and has no setting.
+            parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]  # noqa: ARG005  # its name
     return parameters

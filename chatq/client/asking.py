@@ -14,7 +14,7 @@ from chatq.errors import ChatqError
 TIMEOUT = 20.0
 
 
-def ask(url: str, headers: dict[str, str], method: str, path: str, document: object = None) -> Any:
+def ask(url: str, headers: dict[str, str], method: str, path: str, document: object = None) -> dict[str, Any]:
     """Return the document that the server answers with.
 
     Raises:
@@ -32,7 +32,8 @@ def ask(url: str, headers: dict[str, str], method: str, path: str, document: obj
     request = urllib.request.Request(address, body, headers, method=method)  # noqa: S310  # the client checked the scheme
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310  # see above
-            return json.load(answer)
+            found: dict[str, Any] = json.load(answer)
+            return found
     except urllib.error.HTTPError as error:
         with error:
             raise _problem(error.code, error.read()) from None

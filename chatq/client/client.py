@@ -183,8 +183,7 @@ class Client:
             NoAnswer: the server does not answer.
             ChatqError: it refuses.
         """
-        found: dict[str, Any] = self._ask("GET", f"conversations/{quote(conversation_id, safe='')}")
-        return found
+        return self._ask("GET", f"conversations/{quote(conversation_id, safe='')}")
 
     def create_conversation(
         self, conversation_id: str | None = None, *, title: str | None = None, members: Sequence[str] = ()
@@ -198,8 +197,7 @@ class Client:
             ChatqError: it refuses; ConversationExists if it is somebody else's.
         """
         wanted = {"id": conversation_id, "title": title, "members": list(members)}
-        created: dict[str, Any] = self._ask("POST", "conversations", wanted)
-        return created
+        return self._ask("POST", "conversations", wanted)
 
     def add_member(self, conversation_id: str, user_id: str) -> None:
         """Let somebody be in a conversation; one who is stays as they are.
@@ -219,8 +217,7 @@ class Client:
             NoAnswer: the server does not answer.
             ChatqError: it refuses.
         """
-        found: dict[str, Any] = self._ask("GET", f"messages/{quote(message_id, safe='')}")
-        return found
+        return self._ask("GET", f"messages/{quote(message_id, safe='')}")
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Return how far a job, such as :meth:`edit` tells of, has come: its ``name``, ``state``, times, ``error``.
@@ -229,8 +226,7 @@ class Client:
             NoAnswer: the server does not answer.
             ChatqError: it refuses.
         """
-        found: dict[str, Any] = self._ask("GET", f"jobs/{quote(job_id, safe='')}")
-        return found
+        return self._ask("GET", f"jobs/{quote(job_id, safe='')}")
 
     def edit(self, message_id: str, content: str) -> dict[str, Any]:
         """Give a message new content, and return the ``jobId`` of that; ``messageEdited`` tells when it has it.
@@ -239,8 +235,7 @@ class Client:
             NoAnswer: the server does not answer; whether it has accepted the change is not known.
             ChatqError: it refuses.
         """
-        accepted: dict[str, Any] = self._ask("PATCH", f"messages/{quote(message_id, safe='')}", {"content": content})
-        return accepted
+        return self._ask("PATCH", f"messages/{quote(message_id, safe='')}", {"content": content})
 
     def delete(self, message_id: str) -> dict[str, Any]:
         """Erase a message, and return the ``jobId`` of that; ``messageDeleted`` tells when it is gone.
@@ -251,8 +246,7 @@ class Client:
             NoAnswer: the server does not answer; whether it has accepted the deletion is not known.
             ChatqError: it refuses.
         """
-        accepted: dict[str, Any] = self._ask("DELETE", f"messages/{quote(message_id, safe='')}")
-        return accepted
+        return self._ask("DELETE", f"messages/{quote(message_id, safe='')}")
 
     def close(self) -> None:
         """End the connection for good; what is not accepted yet is given up."""
@@ -262,7 +256,7 @@ class Client:
         if self._session.closing is not None:
             self._session.closing.join(CLOSE_TIMEOUT)
 
-    def _ask(self, method: str, path: str, document: object = None) -> Any:
+    def _ask(self, method: str, path: str, document: object = None) -> dict[str, Any]:
         try:
             return ask(self._url, self._headers(self._session.tokens.current), method, path, document)
         except NotAuthenticated:
