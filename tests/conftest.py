@@ -11,6 +11,7 @@ import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,9 @@ from tests.parts.engines import set_up
 from tests.parts.installation import Installation
 from tests.parts.postgres import Postgres
 from tests.parts.valkey import Valkey
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # No deadline for one example, since machines differ, and no files left behind.
 settings.register_profile("chatq", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,6 +46,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"skipped although CI is set: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. Defined here, for all: a process can lead only one, whatever tests meet in it."""
+    from tests.parts.chromium import chromium  # noqa: PLC0415  # takes 0.3 s, and most processes open no page
+
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import browser as browser  # noqa: PLC0414  # a fixture
 from tests.documents.reader import Act, Reader
 from tests.parts.ports import free_port
 from tests.parts.root import ROOT
