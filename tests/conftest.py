@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
+from chatq.queue import lanes
 from tests.parts.command import Chatq, environment_in
 from tests.parts.engines import set_up
 from tests.parts.installation import Installation
@@ -71,6 +72,12 @@ def valkey(short_path: Path) -> Iterator[Valkey]:
     server = Valkey(short_path).start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases of lanes that end only where a test ends them, however long the machine takes for what is between."""
+    monkeypatch.setattr(lanes, "LEASE_MS", 600_000)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ import redis
 from tests.parts.command import Chatq, Running
 from tests.parts.ports import free_port
 from tests.parts.processes import alive, children, descendants, kill_child
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 GUARD = "guard_process"
 READY = r"\[chatq\] +ready: the page is at (http://\S+/)"
@@ -42,7 +42,7 @@ class System:
         return self.chatq.start("all", "--port", str(self.port), *args, env=env)
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=20) as answer:  # noqa: S310  # our own server
+        with urllib.request.urlopen(self.url + path, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  # our own server
             return json.load(answer)
 
     def send(self, content: str) -> str:
@@ -51,13 +51,13 @@ class System:
         request = urllib.request.Request(  # noqa: S310  # our own server
             f"{self.url}/api/messages", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310  # our own server
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310  # our own server
             assert answer.status == 202
             return str(json.load(answer)["messageId"])
 
     def wait_for(self, message: str) -> None:
         """Wait until the message is stored."""
-        until(lambda: self.get(f"/api/messages/{message}")["state"] == "persisted", 20, f"message {message} stored")
+        until(lambda: self.get(f"/api/messages/{message}")["state"] == "persisted", what=f"message {message} stored")
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_one_command_runs_everything_and_one_ctrl_c_ends_it_in_order(
     assert running.wait_for(READY)[1] == f"{system.url}/"
     nothing_left.extend(descendants(running.pid))
     # Then it is there, and messages are stored
-    with urllib.request.urlopen(system.url, timeout=20) as page:  # noqa: S310  # our own server
+    with urllib.request.urlopen(system.url, timeout=PATIENCE_SECONDS) as page:  # noqa: S310  # our own server
         assert page.headers.get_content_type() == "text/html"
     message = system.send("hello")
     system.wait_for(message)
@@ -253,7 +253,7 @@ def test_a_dead_child_comes_back_if_it_may(system: System, tmp_path: Path) -> No
         # A process that starts while the store is away dies once more.
         until(lambda: answers(tmp_path), what="the store")
     # Then all work again
-    until(lambda: reachable(system), seconds=20, what="the API")
+    until(lambda: reachable(system), what="the API")
     after = system.send("after")
     for sent in (message, after):
         system.wait_for(sent)
@@ -347,7 +347,7 @@ def test_a_reader_that_goes_away_ends_everything(chatq: Chatq, tmp_path: Path, n
         # When nobody reads any more, as after `| head`
         process.stdout.close()
         # Then it ends by itself
-        assert process.wait(20) == 1
+        assert process.wait(PATIENCE_SECONDS) == 1
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -453,6 +453,6 @@ def on_terminal(command: list[str], environment: dict[str, str], directory: Path
                 shown += news
         except OSError:
             pass  # how Linux says that the other side of a terminal is closed
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     os.close(ours)
     return shown.decode().replace("\r\n", "\n")

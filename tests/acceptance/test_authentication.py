@@ -22,7 +22,7 @@ from tests.parts.people import SECRET
 from tests.parts.ports import free_port
 from tests.parts.roles import Roles, fresh, installed
 from tests.parts.valkey import Valkey
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 AUDIENCE = "chat"
 
@@ -112,7 +112,7 @@ def test_every_route_of_the_api_asks_for_a_token(guarded: Roles, method: str, pa
     "path", ["//api/conversations", "/api//conversations", "/%61pi/conversations", "/api/./conversations"]
 )
 def test_no_spelling_of_a_path_gets_round_it(guarded: Roles, path: str) -> None:
-    with closing(socket.create_connection(("127.0.0.1", guarded.port), 20)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", guarded.port), PATIENCE_SECONDS)) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         status = connection.makefile("rb").readline()
     assert status.split()[1] in {b"401", b"404", b"308"}, status
@@ -364,11 +364,11 @@ def test_a_socket_ends_with_its_token(guarded: Roles) -> None:
     conversation = room(guarded, "alice")
     with guarded.connect() as short, guarded.connect() as renewed, guarded.connect() as long:
         authenticate(long)
-        for client in (short, renewed):
-            # With the leeway, some seconds.
-            authenticate(client, seconds=1)
-            client.join(conversation)
-        authenticate(renewed, seconds=60)
+        # With the leeway, some seconds.
+        authenticate(renewed, seconds=1)
+        authenticate(renewed, seconds=600)
+        authenticate(short, seconds=1)
+        renewed.join(conversation)
         assert short.close_code() == 4401
         guarded.http.post("/api/messages", json=message(conversation), headers=bearer())
         assert renewed.expect("newMessage")["conversationId"] == conversation
@@ -448,10 +448,10 @@ def test_the_whole_system_asks_for_tokens_too(chatq: Chatq) -> None:
     port = free_port()
     chatq.environment["CHATQ_JWT_SECRET"] = SECRET
     running = chatq.start("all", "--port", str(port))
-    running.wait_for("ready: the page is at", timeout=60)
+    running.wait_for("ready: the page is at")
     signed = chatq("token", "--user", "alice").stdout.strip()
     url = f"http://127.0.0.1:{port}/api/conversations"
-    with httpx.Client(timeout=20) as http:
+    with httpx.Client(timeout=PATIENCE_SECONDS) as http:
         assert http.get(url).status_code == 401
         assert http.get(url, headers={"Authorization": f"Bearer {signed}"}).status_code == 200
     assert running.terminate() == 0

@@ -76,7 +76,7 @@ def is_clean(installation: Installation, before: dict[str, list[str]]) -> None:
 def start(installation: Installation, messages: int) -> Running:
     """Start a run and return it once messages wait or are stored."""
     running = installation.start("bench", "--messages", str(messages))
-    until(lambda: installation.redis.exists("rq:queues"), 60, "messages")
+    until(lambda: installation.redis.exists("rq:queues"), what="messages")
     return running
 
 
@@ -317,7 +317,7 @@ def test_a_signal_ends_it_and_nothing_is_left(on_sqlite: Installation, number: s
 def test_a_signal_to_a_run_whose_worker_is_at_work_leaves_nothing(on_sqlite: Installation) -> None:
     # Given a run in the middle of its drain
     run = start(on_sqlite, 2000)
-    until(lambda: any(rows(on_sqlite)["messages"]), 60, "messages in the database")
+    until(lambda: any(rows(on_sqlite)["messages"]), what="messages in the database")
     # When it is asked to end
     run.send_signal(signal.SIGINT)
     # Then it removes what is in the database, and what still waits
@@ -328,7 +328,7 @@ def test_a_signal_to_a_run_whose_worker_is_at_work_leaves_nothing(on_sqlite: Ins
 @pytest.mark.parametrize("role", ["api", "worker"])
 def test_a_process_that_dies_ends_it_and_nothing_is_left(on_sqlite: Installation, role: str) -> None:
     run = start(on_sqlite, 500)
-    until(lambda: children(run.pid, f"chatq {role}"), 60, role)
+    until(lambda: children(run.pid, f"chatq {role}"), what=role)
     kill_child(run.pid, f"chatq {role}")
     assert run.wait(90) == 1
     assert run.stderr[-1] == f"chatq: chatq {role} was killed by signal 9.\n"
@@ -341,7 +341,7 @@ def test_a_run_that_is_killed_leaves_no_process(on_sqlite: Installation) -> None
     assert started
     run.send_signal(signal.SIGKILL)
     run.process.wait()
-    until(lambda: not started & {process.pid for process in processes()}, 20, "the end of all processes")
+    until(lambda: not started & {process.pid for process in processes()}, what="the end of all processes")
 
 
 def test_what_cannot_be_removed_is_named(on_sqlite: Installation, valkey: Valkey) -> None:

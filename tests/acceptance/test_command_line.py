@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 
 from tests.parts.command import Chatq
+from tests.parts.waiting import PATIENCE_SECONDS
 
 COMMANDS = [
     ["all"],
@@ -86,7 +87,9 @@ def test_it_can_be_run_without_any_stream(chatq: Chatq, arguments: list[str], co
     command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "chatq", *arguments]
     environment = {**chatq.environment, "REDIS_URL": "redis://127.0.0.1:1"}
     # Then it does what it would do, and what it prints goes nowhere: not into a file that it opens
-    done = subprocess.run(command, env=environment, cwd=chatq.directory, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, env=environment, cwd=chatq.directory, capture_output=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
 
 
@@ -167,4 +170,4 @@ def test_a_reader_that_has_had_enough_is_no_error_worth_a_word(chatq: Chatq) -> 
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(20) == 1
+        assert process.wait(PATIENCE_SECONDS) == 1

@@ -16,7 +16,7 @@ from tests.parts.client import Client, RawSocket
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, beside, fresh
 from tests.parts.valkey import Valkey
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 ONE_DATABASE = pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
 
@@ -419,7 +419,7 @@ def test_every_process_refuses_a_removed_member(safe: Town, guarded: Roles) -> N
         """Ask over new connections, which reach every process."""
         answers = set()
         for _ in range(12):
-            with httpx.Client(base_url=guarded.url, headers=bob.headers, timeout=20) as http:
+            with httpx.Client(base_url=guarded.url, headers=bob.headers, timeout=PATIENCE_SECONDS) as http:
                 answers.add(http.get(f"/api/conversations/{conversation}/messages").status_code)
         return answers
 

@@ -14,6 +14,7 @@ from chatq.queue.connection import as_text, connect
 from chatq.queue.edge import Accepted, Edge
 from chatq.queue.pressure import Pressure
 from tests.parts.valkey import Valkey
+from tests.parts.waiting import PATIENCE_SECONDS
 
 LANES = 8
 
@@ -40,7 +41,7 @@ def at_once(callers: int, call: Callable[[int], None]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 

@@ -380,7 +380,7 @@ def test_a_redis_that_dies_half_way_is_reported_and_the_rest_can_be_fed(
     # Given a file of which the queue takes only a part, so that the command waits in the middle
     path = write_lines(tmp_path / "messages.jsonl", *numbered(1, 4000))
     feeding = installation.start("enqueue", "sendMessage", "--file", path.name, env={"CHATQ_MAX_QUEUE_DEPTH": "2000"})
-    until(lambda: installation.waiting() == 2000, 30, "a full queue")
+    until(lambda: installation.waiting() == 2000, what="a full queue")
     # When Redis dies, then the command ends, and says what to do
     valkey.kill()
     assert feeding.wait() == 3
@@ -408,7 +408,7 @@ def test_an_answer_that_is_lost_doubles_nothing(
         path.name,
         env={"CHATQ_MAX_QUEUE_DEPTH": "2000", "REDIS_URL": proxy.url},
     )
-    until(lambda: installation.waiting() == 2000, 30, "a full queue")
+    until(lambda: installation.waiting() == 2000, what="a full queue")
     # When there is room, but the answer to what comes then is lost, and no new connection can be made
     (valkey.directory / "proxy.sock").unlink()
     proxy.lose_answer_to(b"message 2")

@@ -115,7 +115,7 @@ class Handlers:
     def work_off(self) -> str:
         """Run all jobs that are ready, and return the log."""
         worker = self.installation.start("worker", "--only", "handlers", "--app", "app", "--burst")
-        assert worker.wait(60) == 0, worker.output
+        assert worker.wait() == 0, worker.output
         return "".join(worker.stderr)
 
     def notes(self) -> list[str]:
@@ -208,7 +208,7 @@ def test_a_job_that_fails_is_tried_again_with_growing_waits(handlers: Handlers) 
     handlers.start()
     job_id = handlers.enqueue("fail")
     # When all of them have failed
-    until(lambda: job_id in handlers.ids(FailedJobRegistry), 30, "the end of a job")
+    until(lambda: job_id in handlers.ids(FailedJobRegistry), what="the end of a job")
     # Then the second wait was longer than the first one can be, and only the last failure was told
     *attempts, told = handlers.notes()
     assert told == "failure ValueError: no luck"
@@ -240,7 +240,7 @@ def test_a_signal_to_end_lets_the_job_finish(handlers: Handlers) -> None:
     # Given a worker in the middle of a job, and one job more
     worker = handlers.start()
     running, waiting = handlers.enqueue("waitForWord"), handlers.enqueue("forget")
-    until(lambda: handlers.notes() == ["began"], 20, "a running job")
+    until(lambda: handlers.notes() == ["began"], what="a running job")
     # When it is told to end, and the job goes on
     worker.send_signal(signal.SIGTERM)
     (handlers.directory / "word").touch()
@@ -255,7 +255,7 @@ def test_a_killed_workers_job_is_done_by_another(handlers: Handlers) -> None:
     # Given a worker in the middle of a job
     first = handlers.start()
     job_id = handlers.enqueue("waitForWord")
-    until(lambda: handlers.notes() == ["began"], 20, "a running job")
+    until(lambda: handlers.notes() == ["began"], what="a running job")
     # When it is killed with the process that runs the job, what it said of itself last expires, and there is another
     (sign,) = Worker.all_keys(handlers.installation.redis)
     for pid in [first.pid, *descendants(first.pid)]:
@@ -267,7 +267,7 @@ def test_a_killed_workers_job_is_done_by_another(handlers: Handlers) -> None:
     handlers.start()
     (handlers.directory / "word").touch()
     # Then the other misses it, and does the job
-    until(lambda: job_id in handlers.ids(FinishedJobRegistry), 60, "a job done by another worker")
+    until(lambda: job_id in handlers.ids(FinishedJobRegistry), what="a job done by another worker")
     assert handlers.notes() == ["began", "began", "done"]
     assert handlers.ids(StartedJobRegistry) == handlers.ids(FailedJobRegistry) == []
 

@@ -21,7 +21,7 @@ from tests.parts.command import Chatq
 from tests.parts.postgres import Postgres
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 ONE_DATABASE = pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
 """For what is refused before the database is asked."""
@@ -288,7 +288,7 @@ def test_oversized_message_is_413(roles: Roles, data: dict[str, Any]) -> None:
 
 @ONE_DATABASE
 def test_request_that_is_said_to_be_huge_is_refused_unread(roles: Roles) -> None:
-    with socket.create_connection(("127.0.0.1", roles.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", roles.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(b"POST /api/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
@@ -296,7 +296,7 @@ def test_request_that_is_said_to_be_huge_is_refused_unread(roles: Roles) -> None
 @ONE_DATABASE
 @pytest.mark.parametrize("body", [b"ZZ\r\n", b"-1\r\n", b"3\r\nabcd\r\n0\r\n\r\n", b"3;\x01\r\n"])
 def test_chunks_that_are_none_are_400(roles: Roles, body: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", roles.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", roles.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(
             b"POST /api/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + body
         )
@@ -317,7 +317,7 @@ def test_chunks_that_are_none_are_400(roles: Roles, body: bytes) -> None:
     ids=["no request line", "version", "header", "transfer coding", "long header", "long address"],
 )
 def test_request_that_cannot_be_read_is_told_why(roles: Roles, head: bytes, status: int, code: str) -> None:
-    with closing(socket.create_connection(("127.0.0.1", roles.port), 20)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", roles.port), PATIENCE_SECONDS)) as connection:
         connection.sendall(head)
         answer = HTTPResponse(connection)
         answer.begin()

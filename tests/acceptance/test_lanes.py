@@ -16,6 +16,8 @@ from tests.parts.lane import ids, put, work_off
 from tests.parts.proxy import Proxy
 from tests.parts.valkey import Valkey
 
+pytestmark = pytest.mark.usefixtures("long_leases")
+
 
 @pytest.fixture
 def proxy(short_path: Path, valkey: Valkey) -> Iterator[Proxy]:

@@ -23,6 +23,7 @@ from tests.parts.people import SECRET, Person
 from tests.parts.ports import free_port
 from tests.parts.roles import Roles, beside, fresh, installed
 from tests.parts.valkey import Valkey
+from tests.parts.waiting import PATIENCE_SECONDS
 
 FEW = {"CHATQ_RATE_LIMIT": "5/h"}
 """So little that no time matters: one more in twelve minutes."""
@@ -81,7 +82,7 @@ def check_refused(answer: httpx.Response) -> None:
 def test_two_processes_share_a_users_limit(limited: Roles) -> None:
     port = free_port()
     limited.chatq.fork(API, "api", "--port", str(port), env={**limited.environment, **FEW}).wait_for("listening")
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as other:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as other:
         body = {"conversationId": fresh(), "messageData": {"senderId": "alice", "content": "hi"}}
 
         answers = [http.post("/api/messages", json=body) for http in (limited.http, other) for _ in range(3)]

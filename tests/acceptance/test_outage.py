@@ -49,7 +49,7 @@ def test_a_worker_that_waits_for_its_database_is_listed_as_alive(
 def wait_for_heartbeat(installation: Installation) -> None:
     """Wait until RQ has a newer sign of life of the only worker than it has now."""
     before = last_heartbeat(installation)
-    until(lambda: last_heartbeat(installation) != before, 20, "a sign of life")
+    until(lambda: last_heartbeat(installation) != before, what="a sign of life")
 
 
 def last_heartbeat(installation: Installation) -> object:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chatq.web.plain import read_handshake, read_plain
 from tests.parts.client import RawSocket, frame
 from tests.parts.roles import Roles, fresh
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 
 def request(body: bytes, *headers: str, line: str = "POST /api/messages HTTP/1.1") -> bytes:
@@ -129,7 +129,7 @@ def test_handshakes_of_both_kinds_begin_the_same_session(roles: Roles) -> None:
         [handshake() + frame(9, b"early")],
         [request(message(fresh(), "before")), handshake()],
     ):
-        with closing(socket.create_connection(("127.0.0.1", roles.port), 20)) as connection:
+        with closing(socket.create_connection(("127.0.0.1", roles.port), PATIENCE_SECONDS)) as connection:
             for piece in pieces[:-1]:
                 connection.sendall(piece)
                 if piece.startswith(b"POST"):
@@ -148,7 +148,7 @@ def test_handshakes_of_both_kinds_begin_the_same_session(roles: Roles) -> None:
 def test_requests_of_both_kinds_on_one_connection(roles: Roles) -> None:
     conversation = fresh()
     with (
-        closing(socket.create_connection(("127.0.0.1", roles.port), 20)) as connection,
+        closing(socket.create_connection(("127.0.0.1", roles.port), PATIENCE_SECONDS)) as connection,
         connection.makefile("rb") as file,
     ):
 

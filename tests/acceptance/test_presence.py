@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.acceptance.test_websocket import ONE_DATABASE
-from tests.parts.client import PATIENCE_SECONDS, Client, RawSocket, frame
+from tests.parts.client import Client, RawSocket, frame
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 
 class Neighbour(Roles):

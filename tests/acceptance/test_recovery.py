@@ -44,7 +44,7 @@ def test_workers_that_a_dead_connection_left_deaf_find_their_way_back(
     installation.send("hello")
     enqueue_handler_job(installation.redis, "leaveAMark", {"path": str(tmp_path / "mark")})
     # Then the workers notice, connect anew and do them
-    installation.wait_for_contents(["hello"], seconds=30)
-    until((tmp_path / "mark").exists, 30)
+    installation.wait_for_contents(["hello"])
+    until((tmp_path / "mark").exists)
     assert (messages.terminate(), handlers.terminate()) == (0, 0)
     installation.engine.dispose()

@@ -19,6 +19,7 @@ import pytest
 
 from tests.parts.command import Chatq
 from tests.parts.valkey import Valkey
+from tests.parts.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ def test_a_missing_and_a_wrong_password_are_told_apart_and_never_shown(check: An
             (server.url, "none is configured"),
             (server.url.replace("unix://", "unix://:wr0ng@"), "refuses this user name or password"),
         ]:
-            status, document, findings = check(url, "--wait", "30")
+            status, document, findings = check(url, "--wait", "60")
             assert status == 3
             assert only_problem(findings)["check"] == "password"
             assert cause in findings["password"]["cause"]
@@ -236,7 +237,7 @@ def test_a_server_without_room_for_another_client(check: Any, valkey: Valkey) ->
 
 def test_wait_goes_on_once_the_server_is_up(chatq: Chatq, short_path: Path) -> None:
     server = Valkey(short_path)
-    running = chatq.start("redis-check", "--wait", "30", env={"REDIS_URL": server.url})
+    running = chatq.start("redis-check", "--wait", "60", env={"REDIS_URL": server.url})
     running.wait_for("waiting: ")
     server.start()
     try:
@@ -261,7 +262,7 @@ def test_wait_goes_on_once_the_server_has_loaded_its_data(chatq: Chatq, valkey: 
     valkey.options |= {"appendonly": "no"}
     valkey.options |= {"key-load-delay": "20000", "loading-process-events-interval-bytes": "1024"}
     valkey.launch()
-    running = chatq.start("redis-check", "--wait", "30", env={"REDIS_URL": valkey.url})
+    running = chatq.start("redis-check", "--wait", "60", env={"REDIS_URL": valkey.url})
     running.wait_for("waiting: .*loading")
     valkey.client().config_set("key-load-delay", "0")
     assert running.wait() == 0
@@ -298,7 +299,7 @@ def test_a_table_for_a_terminal(environment: dict[str, str], tmp_path: Path, val
     except OSError:
         pass  # Linux's word for the end of a terminal
     os.close(primary)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_SECONDS) == 0
     text = shown.decode()
     assert "\x1b[32mok" in text
     assert "eviction" in text

@@ -21,7 +21,7 @@ from chatq.domain.ids import computed_id
 from tests.parts.installation import LANES, Installation
 from tests.parts.ports import free_port, listens
 from tests.parts.root import ROOT
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 on_one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """What Redis alone decides is tried on one kind of database."""
@@ -99,7 +99,7 @@ def test_nothing_is_kept_of_jobs_that_are_done(installation: Installation) -> No
         data = {"senderId": "bob", "content": f"from bob {number}"}
         installation.queue("messages").enqueue("chatq.jobs.send_message", conversationId="bobs", messageData=data)
     # When all are done
-    until(lambda: len(installation.contents()) == 950 and len(installation.contents("bobs")) == 50, 30, "all messages")
+    until(lambda: len(installation.contents()) == 950 and len(installation.contents("bobs")) == 50, what="all messages")
     # Then RQ has counted them
     until(lambda: [each.successful_job_count for each in Worker.all(installation.redis)] == [1000], what="their count")
     # And nothing is left in Redis but the worker, and what there is once for each installation and each lane
@@ -210,9 +210,9 @@ def dashboard(installation: Installation) -> Iterator[Callable[[str], dict[str, 
     command += ["-u", installation.environment["REDIS_URL"]]
     with (
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}/0/data/", timeout=20) as http,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}/0/data/", timeout=PATIENCE_SECONDS) as http,
     ):
-        until(lambda: listens(port), 30, "the dashboard")
+        until(lambda: listens(port), what="the dashboard")
         yield lambda path: http.get(f"{path}.json").raise_for_status().json()
         process.terminate()
 
@@ -234,7 +234,7 @@ def test_started_jobs_are_those_in_hand_and_no_cleaning_disturbs_them(installati
         registry.cleanup()
         assert FailedJobRegistry(queue=queue).get_job_ids() == []
     # Then they are done, in order, and nothing is left
-    installation.wait_for_contents(["one", "two", "three"], seconds=20)
+    installation.wait_for_contents(["one", "two", "three"])
     until(lambda: not installation.redis.keys("rq:job:*"), what="no job left")
     assert registry.get_job_ids() == FailedJobRegistry(queue=queue).get_job_ids() == []
     assert installation.waiting() == 0

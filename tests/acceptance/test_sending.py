@@ -110,7 +110,7 @@ def test_many_in_flight_are_answered_and_stored_in_order(roles: Roles) -> None:
             ("accepted", str(number)) for number in range(1, count + 1)
         ]
         # And each is stored, in order
-        messages = [listener.expect("newMessage", 30)["message"] for _ in range(count)]
+        messages = [listener.expect("newMessage")["message"] for _ in range(count)]
         assert [message["content"] for message in messages] == [f"message {number}" for number in range(1, count + 1)]
         assert [message["id"] for message in messages] == [answer["messageId"] for answer in answers]
 
@@ -127,7 +127,7 @@ def test_many_sockets_send_at_once(roles: Roles) -> None:
         for raw in raws:
             refs = [json.loads((raw.read() or (0, b""))[1])["ref"] for _ in range(count)]
             assert refs == [str(number) for number in range(1, count + 1)]
-        heard = [listener.expect("newMessage", 30)["message"]["content"] for _ in range(20 * count)]
+        heard = [listener.expect("newMessage")["message"]["content"] for _ in range(20 * count)]
         for number in range(20):
             own = [content for content in heard if content.startswith(f"{number}: ")]
             assert own == [f"{number}: {n}" for n in range(1, count + 1)]
@@ -221,14 +221,14 @@ def test_without_redis_each_is_told_and_with_it_accepted_again(sqlite_roles: Rol
         for ref in ("r-1", "r-2"):
             send(client, "c", "lost", ref)
         for ref in ("r-1", "r-2"):
-            error = client.expect("error", 20)
+            error = client.expect("error")
             assert (error["code"], error["ref"]) == ("queue-unavailable", ref)
         # Who sends is not held up by what is sent.
         client.say("ping")
         client.expect("pong")
         valkey.start()
         send(client, "c", "after")
-        client.expect("accepted", 20)
+        client.expect("accepted")
 
 
 def test_a_socket_is_read_on_while_redis_is_waited_for(sqlite_roles: Roles, valkey: Valkey) -> None:
@@ -239,7 +239,7 @@ def test_a_socket_is_read_on_while_redis_is_waited_for(sqlite_roles: Roles, valk
                 send(client, "c", "message", str(number))
             client.say("ping")
             client.expect("pong")
-        assert [client.expect("accepted", 20)["ref"] for _ in range(100)] == [str(number) for number in range(100)]
+        assert [client.expect("accepted")["ref"] for _ in range(100)] == [str(number) for number in range(100)]
 
 
 def test_client_that_closes_meanwhile_has_sent_or_not_but_nothing_by_halves(idle_roles: Roles) -> None:
@@ -255,7 +255,7 @@ def test_client_that_closes_meanwhile_has_sent_or_not_but_nothing_by_halves(idle
             send(client, f"c-{number}", "last")
             stored: list[str] = []
             while not stored or stored[-1] != "last":
-                heard = client.hear(20)
+                heard = client.hear()
                 if heard["type"] == "newMessage":
                     stored.append(heard["message"]["content"])
                 else:
@@ -275,6 +275,6 @@ def test_what_is_in_hand_at_sigterm_is_answered_before_4503(sqlite_roles: Roles,
             client.expect("pong")
             api.process.terminate()
             until(lambda: not listens(sqlite_roles.port), what="no more connections")
-        assert [client.expect("accepted", 20)["ref"] for _ in range(50)] == [str(number) for number in range(50)]
+        assert [client.expect("accepted")["ref"] for _ in range(50)] == [str(number) for number in range(50)]
         assert client.close_code() == 4503
         assert api.wait() == ExitCode.DONE

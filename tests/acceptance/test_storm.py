@@ -17,10 +17,10 @@ from tests.parts.limits import allow_open_files
 from tests.parts.processes import descendants
 from tests.parts.roles import Roles
 from tests.parts.valkey import Valkey
+from tests.parts.waiting import PATIENCE_SECONDS
 
 SOCKETS = 2_000
 ROOMS = 50
-PATIENCE_SECONDS = 60.0
 
 _HEAD = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

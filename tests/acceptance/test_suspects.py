@@ -48,7 +48,7 @@ def test_a_row_that_an_operator_holds_does_not_block_its_lane(chatq: Chatq, valk
     # And once the lock is gone, those that waited are stored as well
     worker = installation.start_worker()
     count = "SELECT count(*) FROM messages WHERE conversation_id = 'held'"
-    until(lambda: installation.one(count)[0] == 5, 60, "the held conversation's messages stored")
+    until(lambda: installation.one(count)[0] == 5, what="the held conversation's messages stored")
     assert worker.terminate() == 0
     assert installation.rows("SELECT reason FROM failures WHERE resolved_at IS NULL") == []
 
@@ -82,7 +82,7 @@ def test_a_delayed_job_of_a_plain_rq_client_arrives(chatq: Chatq, valkey: Valkey
         timedelta(seconds=1), "chatq.jobs.send_message", conversationId="c", messageData={"content": "later"}
     )
 
-    until(lambda: installation.one("SELECT count(*) FROM messages")[0] == 1, 20, "the message stored")
+    until(lambda: installation.one("SELECT count(*) FROM messages")[0] == 1, what="the message stored")
     assert worker.terminate() == 0
 
 

@@ -20,7 +20,7 @@ from tests.parts.postgres import Postgres
 from tests.parts.proxy import Proxy
 from tests.parts.roles import fresh, installed
 from tests.parts.terminal import CTRL_C, Terminal
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 TIME = r"\d\d:\d\d:\d\d"
 
@@ -270,7 +270,7 @@ def test_a_reader_that_has_had_enough_ends_it(system: Installation) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert process.wait(30) == 1
+        assert process.wait(PATIENCE_SECONDS) == 1
         assert process.stderr.read().count("\n") == 2
 
 

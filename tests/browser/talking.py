@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.parts.roles import Roles
 
-SECONDS = 20_000
+SECONDS = 60_000
 """How long anything may take, in milliseconds."""
 
 

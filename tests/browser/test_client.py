@@ -10,12 +10,11 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.browser.talking import SECONDS
 from tests.parts.command import Chatq
 from tests.parts.roles import Roles
 from tests.parts.root import ROOT
 from tests.parts.valkey import Valkey
-
-SECONDS = 20_000
 
 
 class Site:

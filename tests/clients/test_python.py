@@ -22,7 +22,7 @@ from tests.parts.ports import free_port
 from tests.parts.processes import descendants
 from tests.parts.roles import Roles, fresh
 from tests.parts.root import ROOT
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 
 def test_events_are_iterated_until_the_client_is_closed(roles: Roles) -> None:
@@ -100,12 +100,12 @@ def test_client_whose_server_takes_nothing_can_be_closed(own_roles: Roles, api: 
         try:
             # More than all buffers on the way hold
             sent = [threads.submit(client.send, f"c{number}", "x" * 200_000) for number in range(100)]
-            threads.submit(client.close).result(20)
+            threads.submit(client.close).result(PATIENCE_SECONDS)
         finally:
             os.kill(serving, signal.SIGCONT)
         for each in sent:
             with pytest.raises(ClientClosed):
-                each.result(20)
+                each.result(PATIENCE_SECONDS)
 
 
 def test_what_the_server_does_not_say_again_finds_room() -> None:
@@ -130,7 +130,7 @@ def test_whoever_waits_for_a_server_that_is_not_there_waits_as_long_as_they_like
             client.history("c")
         waiting = thread.submit(client.send, "c", "never")
     with pytest.raises(ClientClosed):
-        waiting.result(10)
+        waiting.result(PATIENCE_SECONDS)
 
 
 def test_message_that_was_given_up_is_not_sent_later(idle_roles: Roles) -> None:
@@ -149,7 +149,7 @@ def test_threads_share_a_client(roles: Roles) -> None:
     with Client(roles.url, user_id="alice") as client, ThreadPoolExecutor(8) as threads:
         client.join("c0", since=0)
         sent = [threads.submit(client.send, f"c{number % 4}", f"message {number}") for number in range(80)]
-        assert len({each.result(60).message_id for each in sent}) == 80
+        assert len({each.result(PATIENCE_SECONDS).message_id for each in sent}) == 80
         messages = (event for event in client.events() if event["type"] == "newMessage")
         assert sorted(next(messages)["seq"] for _ in range(20)) == list(range(1, 21))
 
@@ -188,7 +188,7 @@ def test_function_may_send_and_close(roles: Roles) -> None:
     client = Client(roles.url, user_id="alice", on_event=answer)
     client.join(conversation, since=0)
     client.send(conversation, "question")
-    assert closed.wait(20)
+    assert closed.wait(PATIENCE_SECONDS)
 
 
 def test_slow_taker_misses_nothing(roles: Roles) -> None:

@@ -13,7 +13,7 @@ from tests.clients.driven import Driven, Refused
 from tests.parts.forking import API
 from tests.parts.ports import free_port
 from tests.parts.roles import Roles, fresh
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 from tests.parts.wire import Wire
 
 
@@ -29,7 +29,7 @@ def stored(roles: Roles, conversation: str, count: int) -> list[str]:
                 return contents
             after = page["nextAfter"]
 
-    until(lambda: len(read()) >= count, 60, f"{count} messages stored")
+    until(lambda: len(read()) >= count, what=f"{count} messages stored")
     return read()
 
 
@@ -54,7 +54,7 @@ def test_message_that_is_refused_holds_up_no_other(open_client: Open, roles: Rol
     refused = client.start("send", conversationId=conversation, content="x" * 20_000)
     client.do("send", conversationId=conversation, content="short")
     with pytest.raises(Refused, match="too-large"):
-        refused.result(20)
+        refused.result(PATIENCE_SECONDS)
     assert stored(roles, conversation, 1) == ["short"]
 
 
@@ -67,9 +67,9 @@ def test_message_that_no_server_can_take_in_holds_up_no_other(open_client: Open,
         client.do("send", conversationId=each, content="and on")
         assert stored(roles, each, 1) == ["and on"]
     with pytest.raises(Refused, match="too-large"):
-        huge.result(20)
+        huge.result(PATIENCE_SECONDS)
     with pytest.raises(Refused, match="malformed-json"):
-        torn.result(20)
+        torn.result(PATIENCE_SECONDS)
 
 
 def test_repeat_under_the_same_id_makes_no_second_message(open_client: Open, roles: Roles) -> None:
@@ -94,7 +94,7 @@ def test_answers_that_are_lost_cost_nothing(open_client: Open, roles: Roles, wir
     for lost in (1, 2):
         until(lambda: len(wire.lost) >= lost)  # noqa: B023  # it is called here
         wire.cut()
-    assert len({accepted["messageId"] for accepted in sent.result(60)}) == 3
+    assert len({accepted["messageId"] for accepted in sent.result(PATIENCE_SECONDS)}) == 3
     client.wait(lambda: client.contents(conversation) == contents)
 
 
@@ -119,11 +119,13 @@ def test_who_was_too_fast_waits_as_long_as_the_server_says(slow_wire: Wire) -> N
             client.do("join", conversationId=conversation)
             message = {"conversationId": conversation, "messageData": {"senderId": user, "content": "many"}}
             batch = {"messages": [message] * 12}
-            results = httpx.post(f"{slow_wire.url}/api/messages/batch", json=batch, timeout=20).json()["results"]
+            results = httpx.post(f"{slow_wire.url}/api/messages/batch", json=batch, timeout=PATIENCE_SECONDS).json()[
+                "results"
+            ]
             assert [result["status"] for result in results] == ["Message queued"] * 12
         sent = [client.start("send", conversationId=conversation, content="late") for client in clients.values()]
         for each in sent:
-            assert each.result(60)["messageId"]
+            assert each.result(PATIENCE_SECONDS)["messageId"]
     finally:
         for client in clients.values():
             client.close()

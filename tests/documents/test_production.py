@@ -22,7 +22,7 @@ from tests.documents.reader import Reader
 from tests.parts.client import Client
 from tests.parts.ports import free_port
 from tests.parts.postgres import Postgres
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 SECRET = "a-secret-of-32-bytes-or-more-as-openssl-rand-hex-32-prints-it"
 
@@ -89,7 +89,7 @@ class Machine:
         headers = {"Host": host, "Origin": f"https://{host}"}
         alice = sign(SECRET, "alice", expires_at=2**31)
         bearer = {"Authorization": f"Bearer {alice}"}
-        with httpx.Client(base_url=url, verify=verify, headers=headers | bearer, timeout=20) as http:
+        with httpx.Client(base_url=url, verify=verify, headers=headers | bearer, timeout=PATIENCE_SECONDS) as http:
             until(lambda: _answers(http), what="the proxy answers")
             room = http.post("/api/conversations", json={"title": "through a proxy"}).raise_for_status().json()["id"]
             scheme, options = ("wss", {"ssl": verify}) if isinstance(verify, ssl.SSLContext) else ("ws", {})
@@ -109,7 +109,7 @@ class Machine:
     def _start(self, command: list[str]) -> None:
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory)}
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=self.directory, env=environment)
-        self._started.callback(process.wait, 20)
+        self._started.callback(process.wait, PATIENCE_SECONDS)
         self._started.callback(process.terminate)
 
 

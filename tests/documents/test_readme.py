@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     chatq = Chatq(directory, installed(directory))
     place = Place(directory, free_port(), chatq.environment)
     running = chatq.start("all", "--port", str(place.port), "--app", "handlers")
-    running.wait_for("ready: the page is at", timeout=60)
+    running.wait_for("ready: the page is at")
     yield place
     assert running.terminate() == 0
     chatq.close()
@@ -136,7 +136,7 @@ def test_the_examples_with_a_token(chatq: Chatq) -> None:
     port = free_port()
     chatq.environment["CHATQ_JWT_SECRET"] = "a secret of more than thirty-two bytes"
     running = chatq.start("all", "--port", str(port))
-    running.wait_for("ready: the page is at", timeout=60)
+    running.wait_for("ready: the page is at")
     # Given ann in her conversation, and a token of hers
     assert (
         chatq("enqueue", "sendMessage", "conversationId=c", "senderId=ann", "content=hello", "--wait").returncode == 0

@@ -16,7 +16,7 @@ from tests.documents.reader import Reader
 from tests.parts.ports import free_port
 from tests.parts.root import ROOT
 
-SECONDS = 20_000
+SECONDS = 60_000
 
 
 class Windows:

@@ -17,7 +17,7 @@ from tests.parts.valkey import Valkey
 
 SECONDS = 20.0
 """How long random faults last by default; starting, coming to rest and comparing takes some seconds more."""
-REST_SECONDS = 150
+REST_SECONDS = 280
 SEED = "CHATQ_FAULT_SEED"
 """Environment variable that repeats the faults of an earlier run, as far as the machine lets it."""
 

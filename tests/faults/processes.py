@@ -13,7 +13,7 @@ from typing import IO
 
 from tests.faults.points import Deed, Point
 from tests.parts.forking import API, Forked, Program
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 STOPPABLE = Program("tests.faults.worker:run")
 
@@ -52,11 +52,11 @@ class Process:
         """Ask the process to end; a frozen one will see it when it wakes."""
         self._process.terminate()
 
-    def wait_to_log(self, text: str, seconds: float = 30) -> None:
+    def wait_to_log(self, text: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the process has logged ``text``."""
         until(lambda: text in self.log.read_text(), seconds, f"{text!r} in {self.log}")
 
-    def wait(self, seconds: float = 20) -> int:
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait until the process has ended, and return its exit status."""
         return self._process.wait(seconds)
 
@@ -104,7 +104,7 @@ class Worker(Process):
         """Return how often the worker did what was ordered at ``point``."""
         return self.said.count(point)
 
-    def wait_at(self, point: Point, seconds: float = 15) -> None:
+    def wait_at(self, point: Point, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the worker has done what was ordered at ``point``, for the first time."""
         # It says so first.
         done = f"a worker at {point}; its log is {self.log}"

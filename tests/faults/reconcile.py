@@ -28,7 +28,7 @@ from chatq.store.tables import conversations, events, failures, members, message
 from tests.faults.system import System
 from tests.faults.transcript import Said, Transcript
 from tests.faults.watcher import Watcher
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 REGISTRIES = (
     CanceledJobRegistry,
@@ -58,7 +58,7 @@ def left_in_queue(client: redis.Redis, lanes: int) -> dict[str, Any]:
     return {what: found for what, found in left.items() if found}
 
 
-def wait_until_quiet(system: System, seconds: float) -> None:
+def wait_until_quiet(system: System, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until nothing is left to be done."""
     client = connect(system.valkey.url)
     left: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from threading import Event
 import redis
 
 from tests.parts.proxy import Proxy, _shut
+from tests.parts.waiting import PATIENCE_SECONDS
 
 
 class Splitter(Proxy):
@@ -31,7 +32,7 @@ class Splitter(Proxy):
                     start = data.rfind(b"\r\n*", 0, at) + 2
                     server.sendall(data[:start])
                     self.held.set()
-                    self.go_on.wait(20)
+                    self.go_on.wait(PATIENCE_SECONDS)
                     data = data[start:]
                 server.sendall(data)
         _shut(server)

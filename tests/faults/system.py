@@ -77,7 +77,7 @@ class System:
         with self._lock:
             api = Api(port or free_port(), self._environment, self._log("api"))
             self.apis.append(api)
-        until(api.answers, 30, f"an API that serves; its log is {api.log}")
+        until(api.answers, what=f"an API that serves; its log is {api.log}")
         return api
 
     def keep_alive(self) -> None:

@@ -63,10 +63,10 @@ def test_the_database_restarts_under_two_workers(killable_postgres_system: Syste
         worker.wait_to_log("outage")
     system.database.start()
     # Then they go on, without waiting for any lease to end, and nobody's attempt was spent
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     for room in rooms:
         room.talk()
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     check_database(system.engine, [room.transcript for room in rooms])
 
 
@@ -76,7 +76,7 @@ def test_the_answer_to_a_commit_is_lost(distant_system: System, proxy: Proxy) ->
     worker = system.start_ready_worker()
     (room,) = feeders(system, 1)
     room.talk()
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     worker.order(Point.APPLIED, Deed.FREEZE)
     with system.asleep():
         room.talk()
@@ -86,6 +86,6 @@ def test_the_answer_to_a_commit_is_lost(distant_system: System, proxy: Proxy) ->
     worker.wake()
     worker.wait_to_log("outage")
     # Then it is done once
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     assert proxy.lost == 1
     check_database(system.engine, [room.transcript])

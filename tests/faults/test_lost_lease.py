@@ -20,6 +20,8 @@ from tests.parts.lane import ids, put, work_off
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
 
+pytestmark = pytest.mark.usefixtures("long_leases")
+
 
 @pytest.fixture
 def splitter(short_path: Path, valkey: Valkey, request: pytest.FixtureRequest) -> Iterator[Splitter]:
@@ -67,7 +69,7 @@ def test_what_a_worker_gave_up_arrives_after_it_took_the_lane_anew(valkey: Valke
     # Given a server that knows the scripts, and keeps nobody waiting for its disk
     with valkey.client() as operator:
         operator.config_set("appendonly", "no")
-    slow, other = Lanes(connect(splitter.url, timeout=1.0), 1, "slow"), Lanes(connect(valkey.url), 1, "other")
+    slow, other = Lanes(connect(splitter.url, timeout=2.0), 1, "slow"), Lanes(connect(valkey.url), 1, "other")
     put(valkey.url, ["warm-up"])
     taken = other.take()
     assert taken is not None

@@ -17,8 +17,8 @@ from tests.faults.watcher import Watcher
 from tests.parts.waiting import until
 
 WORKERS, APIS, CONVERSATIONS, WATCHERS = 3, 2, 12, 5
-QUIET_SECONDS = 60.0
-SEEN_SECONDS = 30.0
+QUIET_SECONDS = 120.0
+SEEN_SECONDS = 60.0
 """How long after the last job the last event may arrive, on connections that nobody cuts any more."""
 
 

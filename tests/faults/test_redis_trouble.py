@@ -36,9 +36,9 @@ def test_redis_dies_between_publish_and_finish(system: System) -> None:
     worker.wait_to_log("outage")
     system.valkey.start()
     # Then the worker goes on
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     room.talk()
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     check_database(system.engine, [room.transcript])
 
 
@@ -60,9 +60,9 @@ def test_redis_hangs_longer_than_a_worker_waits_for_it(system: System) -> None:
     worker.wait_to_log("outage")
     system.valkey.send_signal(SIGCONT)
     # Then all is done, once
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     room.talk()
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     check_database(system.engine, [room.transcript])
 
 
@@ -92,11 +92,11 @@ def test_redis_is_emptied_while_workers_are_in_the_middle(system: System) -> Non
     other = system.start_ready_worker()
     for worker in workers.values():
         worker.wake()
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     for room in rooms:
         room.repeat()
         room.talk()
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     check_database(system.engine, [room.transcript for room in rooms])
     assert other.alive
     assert all(worker.alive for worker in workers.values())
@@ -146,7 +146,7 @@ def test_an_event_that_is_published_while_an_api_is_cut_off_from_redis_reaches_e
         system.valkey.kill()
         system.valkey.start()
         worker.wake()
-        wait_until_quiet(system, 20)
+        wait_until_quiet(system)
         api.wake()
         # Then it comes all the same, and nobody has to ask for it
         assert client.expect("newMessage")["message"]["content"] == "hello"
@@ -163,11 +163,11 @@ def test_redis_tells_an_epoch_that_the_database_does_not_know(system: System) ->
         for epoch in (999, 0, 1, "no number"):
             # Given a lane that has been done, and an epoch that is not its
             room.talk()
-            wait_until_quiet(system, 20)
+            wait_until_quiet(system)
             redis.set(keys.epoch(0), epoch)
             # Then its jobs are done all the same
             room.talk()
-            wait_until_quiet(system, 20)
+            wait_until_quiet(system)
             until(lambda: redis.get(keys.epoch(0)) not in WRONG_EPOCHS, what="the epoch that the database has")
     assert worker.alive
     check_database(system.engine, [room.transcript])

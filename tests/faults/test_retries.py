@@ -131,7 +131,7 @@ def test_what_the_database_objects_to_is_retried_or_fails_with_all_that_is_about
         killer_ends.wait(KILLING_SECONDS - TELLING_SECONDS)
         killer_ends.set()
         with closing(connect(system.valkey.url)) as client:
-            until(lambda: not left_but_failures(client, system.lanes), 40, "all done or failed")
+            until(lambda: not left_but_failures(client, system.lanes), 100, "all done or failed")
     finally:
         for enough in (teller_ends, killer_ends):
             enough.set()

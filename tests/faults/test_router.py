@@ -42,17 +42,17 @@ def test_jobs_are_moved_once_and_in_order(system: System, deed: Deed) -> None:
     enqueue(system, EACH)
     # When another one goes on
     other.wake()
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     if deed is Deed.FREEZE:
         # And the first one wakes while new jobs wait
         other.freeze()
         enqueue(system, 2 * EACH)
         worker.wake()
-        wait_until_quiet(system, 20)
+        wait_until_quiet(system)
         other.wake()
     else:
         enqueue(system, 2 * EACH)
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     # Then each is there once, in order
     with reading(system.engine) as connection:
         rows = connection.execute(select(messages).order_by(messages.c.seq)).all()

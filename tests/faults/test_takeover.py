@@ -12,6 +12,7 @@ from tests.faults.feeder import feeders
 from tests.faults.points import IN_TRANSACTION, Deed, Point
 from tests.faults.reconcile import check_database, keep_leases, left_in_queue, wait_until_quiet
 from tests.faults.system import System
+from tests.parts.waiting import PATIENCE_SECONDS
 
 POINTS = [point for point in Point if point is not Point.ROUTING]
 
@@ -36,7 +37,7 @@ def test_a_lane_is_taken_over_from_a_worker_at_any_point(system: System, deed: D
     # When another worker is there
     other = system.start_ready_worker()
     # Then it does what they left, and what waited behind it
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     if deed is Deed.FREEZE:
         # And when they wake while it has jobs of one of their lanes in hand, these are in good hands all the same
         other.order(Point.CLAIMED, Deed.FREEZE)
@@ -45,11 +46,11 @@ def test_a_lane_is_taken_over_from_a_worker_at_any_point(system: System, deed: D
         other.wait_at(Point.CLAIMED)
         for worker in workers.values():
             worker.wake()
-        wait_until_quiet(system, 20)
+        wait_until_quiet(system)
         other.wake()
     for room in rooms:
         room.talk()
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     check_database(system.engine, [room.transcript for room in rooms])
 
 
@@ -58,14 +59,14 @@ def test_a_worker_that_overslept_does_nothing_of_what_it_had_in_hand(system: Sys
     worker = system.start_ready_worker()
     (room,) = feeders(system, 1)
     message = room.send("old")
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     worker.order(Point.CLAIMED, Deed.FREEZE)
     room.edit(message, "old")
     worker.wait_at(Point.CLAIMED)
     # When another does that one, and one that changes something
     room.edit(message, "new")
     system.start_ready_worker()
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     # Then the first does not bring the old content back when it wakes: only the fence is in its way
     worker.wake()
     worker.wait_to_log("lane lost")
@@ -84,14 +85,14 @@ def test_a_lane_is_free_again_within_five_seconds(system: System, deed: Deed) ->
     room.talk()
     worker.wake()
     worker.wait_at(Point.COMMITTED)
-    with closing(connect(system.valkey.url, timeout=20)) as client, client.monitor() as heard:
+    with closing(connect(system.valkey.url, timeout=PATIENCE_SECONDS)) as client, client.monitor() as heard:
         # Then its lease ends, and the idle one looks around unasked, so soon that together it is less than that
         left = client.pttl(keys.lease(0)) / 1000
         idle.wake()
         asked = next(command for said in heard.listen() if (command := said["command"]).startswith("BLPOP"))
         assert left + float(asked.split()[-1]) < 5
     # And does them
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     check_database(system.engine, [room.transcript])
 
 
@@ -115,7 +116,7 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_has_in_hand(system: Syste
     assert left.keys() == {"messages:0", "job hashes"}
     # And the next one goes on from there
     system.start_ready_worker()
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     check_database(system.engine, [room.transcript])
 
 
@@ -134,5 +135,5 @@ def test_a_writer_that_hangs_on_sqlite_holds_everybody_up_until_it_is_killed(sql
     other.wait_to_log("outage")
     worker.kill()
     # Then everything goes on
-    wait_until_quiet(system, 20)
+    wait_until_quiet(system)
     check_database(system.engine, [first.transcript, second.transcript])

@@ -38,7 +38,7 @@ class Census:
 
     def wait_until_back(self, before: Held) -> None:
         """Wait until no more is held than ``before``."""
-        until(lambda: self._is_back(before), 20, f"no more held than {before}")
+        until(lambda: self._is_back(before), what=f"no more held than {before}")
 
     def _is_back(self, before: Held) -> bool:
         now = self.held()

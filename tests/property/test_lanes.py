@@ -462,6 +462,7 @@ def quick_valkey(short_path: Path) -> Iterator[Valkey]:
     server.kill()
 
 
+@pytest.mark.usefixtures("long_leases")
 def test_workers_in_any_order_keep_every_lane_in_order(quick_valkey: Valkey) -> None:
     ready = services(quick_valkey.url, LANES)
 

@@ -8,16 +8,17 @@ from chatq.queue import keys
 from chatq.queue.connection import connect
 from chatq.realtime.gossip import MARK, Gossip, Moves, read_piece
 from tests.parts.valkey import Valkey
+from tests.parts.waiting import PATIENCE_SECONDS
 
 
 def test_a_process_with_very_many_conversations_tells_of_each(valkey: Valkey) -> None:
     client, listener = connect(valkey.url), valkey.client().pubsub()
     listener.subscribe(keys.conversation_channel("first"))
-    listener.get_message(timeout=10)
+    listener.get_message(timeout=PATIENCE_SECONDS)
     gossip = Gossip(client)
     piece = Moves("process", ["alice"], [], ask=True)
     heard: list[bytes] = []
-    with gevent.Timeout(20):
+    with gevent.Timeout(PATIENCE_SECONDS):
         gossip.tell("first", piece)
         for number in range(20_000):
             gossip.tell(f"c{number}", piece)

@@ -24,7 +24,7 @@ from chatq.access.tokens import Tokens
 from chatq.errors import NotReady, TokenRefused
 from tests.parts.issuer import Issuer, ec_key, public, rsa_key
 from tests.parts.people import SECRET
-from tests.parts.waiting import until
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +283,6 @@ def test_tokens_that_come_at_once_lead_to_one_request(issuer: Issuer, keys: KeyS
     until(lambda: issuer.requests == 1)
     issuer.open.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
     assert sorted(user or "" for user in found) == users
     assert issuer.requests == 1

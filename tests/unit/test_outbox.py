@@ -10,6 +10,7 @@ import pytest
 from gevent import socket
 
 from chatq.realtime.outbox import MAX_WAITING_BYTES, Outbox
+from tests.parts.waiting import PATIENCE_SECONDS
 
 
 class Pair:
@@ -20,7 +21,7 @@ class Pair:
         for end in (self.server, self.client):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.client.settimeout(10)
+        self.client.settimeout(PATIENCE_SECONDS)
         self.overflows = 0
         self.outbox = Outbox(self.server, self._overflow)
 
@@ -39,9 +40,9 @@ class Pair:
     def read_all(self) -> bytes:
         """Return everything up to the end, once all is written."""
         reader = gevent.spawn(self._read_to_end)
-        self.outbox.join(10)
+        self.outbox.join(PATIENCE_SECONDS)
         self.server.shutdown(socket.SHUT_WR)
-        data: bytes = reader.get(timeout=10)
+        data: bytes = reader.get(timeout=PATIENCE_SECONDS)
         return data
 
     def _read_to_end(self) -> bytes:
@@ -100,14 +101,14 @@ def test_waiting_until_below(pair: Pair) -> None:
     assert pair.outbox.wait_until_below(0, 1)
     pair.outbox.send(b"x" * 100_000)
     assert not pair.outbox.wait_until_below(50_000, 0.05), "nobody reads"
-    waiter = gevent.spawn(pair.outbox.wait_until_below, 50_000, 5)
+    waiter = gevent.spawn(pair.outbox.wait_until_below, 50_000, PATIENCE_SECONDS)
     gevent.sleep(0)
     pair.read(60_000)
-    assert waiter.get(timeout=5) is True
-    waiter = gevent.spawn(pair.outbox.wait_until_below, 0, 5)
+    assert waiter.get(timeout=PATIENCE_SECONDS) is True
+    waiter = gevent.spawn(pair.outbox.wait_until_below, 0, PATIENCE_SECONDS)
     gevent.sleep(0)
     pair.outbox.end(b"", at_once=True)
-    assert waiter.get(timeout=5) is False
+    assert waiter.get(timeout=PATIENCE_SECONDS) is False
 
 
 def test_connection_that_is_gone_swallows_everything(pair: Pair) -> None:

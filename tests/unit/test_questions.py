@@ -10,6 +10,7 @@ from gevent.event import Event
 
 from chatq.errors import DatabaseUnavailable
 from chatq.realtime.questions import AT_ONCE, Questions
+from tests.parts.waiting import PATIENCE_SECONDS
 
 
 class Oracle:
@@ -22,7 +23,7 @@ class Oracle:
 
     def answer(self, keys: Collection[int]) -> Mapping[int, str]:
         self.asked.append(list(keys))
-        self.free.wait(10)
+        self.free.wait(PATIENCE_SECONDS)
         if self.down:
             raise DatabaseUnavailable
         return {key: str(key) for key in keys}
@@ -38,8 +39,8 @@ def test_what_comes_while_one_is_answered_is_put_together_next() -> None:
     rest = [gevent.spawn(questions.ask, number) for number in (1, 2, 3, 2)]
     gevent.sleep(0)
     oracle.free.set()
-    assert first.get(timeout=5) == "1"
-    assert [each.get(timeout=5) for each in rest] == ["1", "2", "3", "2"]
+    assert first.get(timeout=PATIENCE_SECONDS) == "1"
+    assert [each.get(timeout=PATIENCE_SECONDS) for each in rest] == ["1", "2", "3", "2"]
     assert oracle.asked == [[1], [1, 2, 3]]
 
 
@@ -48,7 +49,7 @@ def test_too_many_are_put_in_parts() -> None:
     oracle.free.set()
     questions: Questions[int, str] = Questions(oracle.answer)
     asking = [gevent.spawn(questions.ask, number) for number in range(AT_ONCE + 1)]
-    assert [each.get(timeout=5) for each in asking] == [str(number) for number in range(AT_ONCE + 1)]
+    assert [each.get(timeout=PATIENCE_SECONDS) for each in asking] == [str(number) for number in range(AT_ONCE + 1)]
     assert [len(keys) for keys in oracle.asked] == [AT_ONCE, 1]
 
 
@@ -64,6 +65,6 @@ def test_all_who_asked_learn_that_there_is_no_answer_and_the_next_ask_anew() -> 
         return "refused"
 
     asking = [gevent.spawn(ask, number) for number in range(3)]
-    assert [each.get(timeout=5) for each in asking] == ["refused"] * 3
+    assert [each.get(timeout=PATIENCE_SECONDS) for each in asking] == ["refused"] * 3
     oracle.down = False
     assert questions.ask(1) == "1"

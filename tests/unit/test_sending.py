@@ -15,6 +15,7 @@ from chatq.queue.codec import QueuedJob
 from chatq.queue.edge import Accepted
 from chatq.realtime.connection import Connection
 from chatq.realtime.sending import MAX_WEIGHT, Order, Sending
+from tests.parts.waiting import PATIENCE_SECONDS
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Desk:
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     server, client = socket.socketpair()
-    client.settimeout(10)
+    client.settimeout(PATIENCE_SECONDS)
     edge = SlowEdge()
     yield Desk(edge, Sending(edge.accept), Connection(server, 1000), client)
     server.close()
@@ -75,8 +76,8 @@ def test_who_has_too_much_in_hand_waits_until_some_is_answered(desk: Desk, size:
     assert not greenlet.dead
     # And goes on once Redis answers
     desk.edge.opened.set()
-    greenlet.get(timeout=10)
-    desk.connection.wait_until_settled(timeout=10)
+    greenlet.get(timeout=PATIENCE_SECONDS)
+    desk.connection.wait_until_settled(timeout=PATIENCE_SECONDS)
     assert desk.edge.accepted == [f"j{number}" for number in range(1000)]
 
 
@@ -85,7 +86,7 @@ def test_a_fault_is_told_and_the_next_are_accepted(desk: Desk, fault: Exception)
     desk.edge.opened.set()
     desk.edge.fault = fault
     desk.hand_in(3)
-    desk.connection.wait_until_settled(timeout=10)
+    desk.connection.wait_until_settled(timeout=PATIENCE_SECONDS)
     told = desk.client.recv(4096)
     if isinstance(fault, ChatqError):
         assert told.count(b'"code":"overloaded"') == 3
@@ -93,7 +94,7 @@ def test_a_fault_is_told_and_the_next_are_accepted(desk: Desk, fault: Exception)
         assert b"went wrong" in told
     desk.edge.fault = None
     desk.hand_in(1)
-    desk.connection.wait_until_settled(timeout=10)
+    desk.connection.wait_until_settled(timeout=PATIENCE_SECONDS)
     assert desk.edge.accepted == ["j3"]
 
 
@@ -113,5 +114,5 @@ def test_closing_at_once_leaves_out_what_is_in_hand(desk: Desk) -> None:
     desk.connection.close(4508, "too slow", at_once=True)
     assert b"too slow" in desk.client.recv(4096)
     desk.edge.opened.set()
-    desk.connection.wait_until_settled(timeout=10)
+    desk.connection.wait_until_settled(timeout=PATIENCE_SECONDS)
     assert desk.edge.accepted == ["j0"]
