@@ -35,10 +35,13 @@ def conversation_ids(context: typer.Context, incomplete: str) -> list[str]:
     from chatq.store.engine import create_engine  # noqa: PLC0415  # heavy
 
     found: list[str] = []
+    try:
+        engine = create_engine(load({"CHATQ_DATA_DIR": context.params.get("data_dir")}).database_url)
+    except (ChatqError, SQLAlchemyError, OSError):
+        return found
 
     def ask() -> None:
         with suppress(ChatqError, SQLAlchemyError, OSError):
-            engine = create_engine(load({"CHATQ_DATA_DIR": context.params.get("data_dir")}).database_url)
             # Asking would make the file of a database that is not there.
             schema.check(engine)
             found.extend(find_conversation_ids(engine, incomplete))
