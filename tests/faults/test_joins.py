@@ -12,7 +12,8 @@ from tests.faults.points import Deed, Point
 from tests.faults.reconcile import check_database, wait_until_quiet
 from tests.faults.system import System
 from tests.faults.task import Task, raise_faults
-from tests.parts.client import PATIENCE_SECONDS, Client
+from tests.parts.client import Client
+from tests.parts.waiting import PATIENCE_SECONDS
 
 JOINERS, ROUNDS = 4, 100
 
@@ -42,10 +43,12 @@ class Joiner:
         if not joined["recovered"]:
             assert joined["seq"] < known
             known = joined["seq"]
-        # As far as the past goes, and for a moment what is new.
+        past = joined["seq"]
+        assert client.seqs(past - known) == list(range(known + 1, past + 1))
+        # And for a moment what is new.
         with suppress(TimeoutError):
-            for number in range(known + 1, joined["seq"] + self._random.randrange(1, 20)):
-                assert client.hear(PATIENCE_SECONDS if number <= joined["seq"] else 0.05)["seq"] == number
+            for number in range(past + 1, past + self._random.randrange(1, 20)):
+                assert client.hear(0.05)["seq"] == number
         client.say("leave", conversationId=self._conversation)
         while client.hear()["type"] != "left":
             pass
@@ -70,11 +73,11 @@ def test_clients_join_while_lanes_are_taken_over(system: System) -> None:
             worker.wait_at(point)
             other = system.start_ready_worker()
             room.talk()
-            wait_until_quiet(system, 20)
+            wait_until_quiet(system)
             # And the first one wakes, and publishes it once more
             worker.wake()
             room.talk()
-            wait_until_quiet(system, 20)
+            wait_until_quiet(system)
             worker.kill()
             worker = other
     finally:
