@@ -22,6 +22,8 @@ from tests.parts.command import Chatq, environment_in
 from tests.parts.engines import set_up
 from tests.parts.installation import Installation
 from tests.parts.postgres import Postgres
+from tests.parts.proxy import Proxy
+from tests.parts.roles import Roles
 from tests.parts.valkey import Valkey
 
 if TYPE_CHECKING:
@@ -109,6 +111,22 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """The ``DATABASE_URL`` of an empty database: the test runs once on SQLite and once on Postgres."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture
+def sqlite_roles(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> Iterator[Roles]:
+    """An API and a worker of the test's own on SQLite, of which nothing runs yet."""
+    roles = Roles(chatq, valkey.url, sqlite_url)
+    yield roles
+    roles.close()
+
+
+@pytest.fixture
+def proxy(short_path: Path, valkey: Valkey) -> Iterator[Proxy]:
+    """What lies between somebody and the test's Valkey."""
+    proxy = Proxy(short_path / "proxy.sock", valkey.socket)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ from tests.parts.postgres import Postgres
 from tests.parts.roles import Roles, installed
 from tests.parts.valkey import Valkey
 
+ONE_DATABASE = pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
+"""For what the database has no part in."""
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def roles(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Roles]:
@@ -30,14 +33,6 @@ def roles(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Roles]
 def idle_roles(chatq: Chatq, valkey: Valkey, database_url: str) -> Iterator[Roles]:
     """An installation of the test's own, on SQLite and on Postgres, of which nothing runs yet."""
     roles = Roles(chatq, valkey.url, database_url)
-    yield roles
-    roles.close()
-
-
-@pytest.fixture
-def sqlite_roles(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> Iterator[Roles]:
-    """The same on SQLite alone, for what the database has no part in."""
-    roles = Roles(chatq, valkey.url, sqlite_url)
     yield roles
     roles.close()
 

@@ -11,14 +11,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.acceptance.conftest import ONE_DATABASE
 from tests.acceptance.test_http import fields_of, problem_of
 from tests.parts.client import Client, RawSocket
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, beside, fresh
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import PATIENCE_SECONDS, until
-
-ONE_DATABASE = pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(params=["tokens", "development"])

@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import re
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -33,13 +32,6 @@ FEED_AGAIN = "was not fed to its end. Feed it again: what was accepted counts as
 def database_url(sqlite_url: str) -> str:
     """The queue is filled without the database, so one kind of it will do."""
     return sqlite_url
-
-
-@pytest.fixture
-def proxy(short_path: Path, valkey: Valkey) -> Iterator[Proxy]:
-    proxy = Proxy(short_path / "proxy.sock", valkey.socket)
-    yield proxy
-    proxy.close()
 
 
 def write_lines(path: Path, *lines: object) -> Path:

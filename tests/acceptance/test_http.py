@@ -17,14 +17,12 @@ from rq.job import JobStatus
 
 from chatq.domain.ids import conversation_bits, new_id
 from chatq.web.explanations import EXPLANATIONS
+from tests.acceptance.conftest import ONE_DATABASE
 from tests.parts.command import Chatq
 from tests.parts.postgres import Postgres
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import PATIENCE_SECONDS, until
-
-ONE_DATABASE = pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
-"""For what is refused before the database is asked."""
 
 NOWHERE = "01890a5d-ac96-7b4c-8000-000000000000"
 

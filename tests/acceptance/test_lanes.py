@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from chatq.queue import keys
@@ -17,13 +14,6 @@ from tests.parts.proxy import Proxy
 from tests.parts.valkey import Valkey
 
 pytestmark = pytest.mark.usefixtures("long_leases")
-
-
-@pytest.fixture
-def proxy(short_path: Path, valkey: Valkey) -> Iterator[Proxy]:
-    proxy = Proxy(short_path / "proxy.sock", valkey.socket)
-    yield proxy
-    proxy.close()
 
 
 def test_a_finish_whose_answer_is_lost_loses_and_reorders_nothing(valkey: Valkey, proxy: Proxy) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.test_websocket import ONE_DATABASE
+from tests.acceptance.conftest import ONE_DATABASE
 from tests.parts.client import Client, RawSocket, frame
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from chatq.queue.handler_jobs import enqueue_handler_job
 from tests.parts.command import Chatq
@@ -22,13 +19,6 @@ from chatq import handler
 def leave_a_mark(path):
     Path(path).touch()
 """
-
-
-@pytest.fixture
-def proxy(short_path: Path, valkey: Valkey) -> Iterator[Proxy]:
-    proxy = Proxy(short_path / "proxy.sock", valkey.socket)
-    yield proxy
-    proxy.close()
 
 
 def test_workers_that_a_dead_connection_left_deaf_find_their_way_back(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chatq.errors import ExitCode
-from tests.acceptance.test_websocket import ONE_DATABASE
+from tests.acceptance.conftest import ONE_DATABASE
 from tests.parts.client import Client, RawSocket, frame
 from tests.parts.ports import listens
 from tests.parts.roles import Roles, fresh

@@ -20,6 +20,7 @@ from chatq.domain.ids import new_id
 from chatq.domain.messages import max_document_bytes
 from chatq.errors import ExitCode
 from chatq.store.failures import have_pending_failures
+from tests.acceptance.conftest import ONE_DATABASE
 from tests.parts.client import Client, RawSocket, frame
 from tests.parts.command import Chatq
 from tests.parts.forking import API
@@ -28,9 +29,6 @@ from tests.parts.postgres import Postgres
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import PATIENCE_SECONDS, until
-
-ONE_DATABASE = pytest.mark.parametrize("roles", ["sqlite"], indirect=True)
-"""For what is refused before the database is asked."""
 
 LIMIT = max_document_bytes(16384)
 

@@ -12,14 +12,13 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocket, expect
 
 from tests.browser.accessibility import find_faults
 from tests.browser.flickers import flickers
-from tests.browser.talking import SECONDS, expect_live
-from tests.parts.command import Chatq
+from tests.browser.talking import expect_live
 from tests.parts.roles import Roles, fresh, installed
 from tests.parts.told import CLIENT, SERVER, check_frame
-from tests.parts.valkey import Valkey
+from tests.parts.waiting import PATIENCE_MS
 
-# Of whatever is expected, whether it says so or not.
-expect.set_options(timeout=SECONDS)
+# Of whatever is expected; a window's own, below, is for whatever is done.
+expect.set_options(timeout=PATIENCE_MS)
 
 Open = Callable[..., Page]
 Check = Callable[[Page], None]
@@ -41,13 +40,11 @@ def roles(shared_roles: Roles) -> Roles:
 
 
 @pytest.fixture
-def own_roles(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> Iterator[Roles]:
+def own_roles(sqlite_roles: Roles) -> Roles:
     """An API and a worker of the test's own, for tests that break something."""
-    roles = Roles(chatq, valkey.url, sqlite_url)
-    roles.start_api()
-    roles.start_worker()
-    yield roles
-    roles.close()
+    sqlite_roles.start_api()
+    sqlite_roles.start_worker()
+    return sqlite_roles
 
 
 @pytest.fixture
@@ -93,6 +90,7 @@ def open_page(browser: Browser, roles: Roles, complaints: list[str]) -> Iterator
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **(context or {})
         )
         contexts.append(opened)
+        opened.set_default_timeout(PATIENCE_MS)
         page = opened.new_page()
         page.on("console", hear)
         page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -11,9 +11,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.parts.roles import Roles
 
-SECONDS = 60_000
-"""How long anything may take, in milliseconds."""
-
 
 def somebody(name: str) -> str:
     """Return the name of a user whom no other test knows."""
@@ -50,16 +47,16 @@ def listed(page: Page, name: str) -> Locator:
 
 
 def expect_live(page: Page) -> None:
-    expect(page.get_by_role("status")).to_have_text("Live", timeout=SECONDS)
+    expect(page.get_by_role("status")).to_have_text("Live")
 
 
 def expect_texts(page: Page, expected: list[str]) -> None:
-    expect(messages(page).locator(".text")).to_have_text(expected, timeout=SECONDS)
+    expect(messages(page).locator(".text")).to_have_text(expected)
 
 
 def expect_tick(page: Page, text: str, state: str) -> None:
     """Wait until a message of one's own says how far it has come."""
-    expect(message(page, text).locator(".tick")).to_have_attribute("aria-label", state, timeout=SECONDS)
+    expect(message(page, text).locator(".tick")).to_have_attribute("aria-label", state)
 
 
 def store_many(roles: Roles, messages: Iterable[dict[str, Any]]) -> None:

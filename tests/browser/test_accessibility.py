@@ -8,7 +8,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.accessibility import find_faults
 from tests.browser.conftest import Check, Open
 from tests.browser.talking import (
-    SECONDS,
     expect_live,
     expect_tick,
     field,
@@ -38,7 +37,7 @@ def test_chat_page_in_all_its_states(
     check_accessibility(page)
     roles.store(fresh(), "elsewhere", senderId=carol)
     page.goto(f"{roles.url}/?user={carol}&conversation={room}")
-    expect(page.get_by_text("Nothing has been said here yet.")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("Nothing has been said here yet.")).to_be_visible()
     check_accessibility(page)
 
     stored = roles.store(room, "this will be gone", senderId="bob")
@@ -48,11 +47,11 @@ def test_chat_page_in_all_its_states(
         bob.say("auth", userId="bob")
         bob.say("join", conversationId=room)
         bob.say("typing", conversationId=room, active=True)
-        expect(page.locator("#typing")).to_have_text("bob is typing…", timeout=SECONDS)
+        expect(page.locator("#typing")).to_have_text("bob is typing…")
         say(page, "mine")
         expect_tick(page, "mine", "Sent")
         say(page, "x" * 20_000)
-        expect(messages(page).locator(".reason")).to_be_visible(timeout=SECONDS)
+        expect(messages(page).locator(".reason")).to_be_visible()
         check_accessibility(page)
     complaints.clear()  # the message is too large, and the browser says so as well
     check_changing(page, check_accessibility)
@@ -102,14 +101,14 @@ def test_those_who_listen_hear_what_arrives_and_not_the_past(open_page: Open, ro
         }""",
         room,
     )
-    expect(message(page, "past 69")).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, "past 69")).to_be_in_viewport()
     page.get_by_role("region", name="Messages").evaluate("(scroll) => (scroll.scrollTop = 0)")
-    expect(message(page, "past 0")).to_be_attached(timeout=SECONDS)
+    expect(message(page, "past 0")).to_be_attached()
     log = page.get_by_role("log", name="Messages")
     expect(log).to_have_attribute("aria-live", "polite")
     assert page.evaluate("heard") == []
     roles.store(room, "now", senderId="bob")
-    expect(message(page, "now")).to_be_attached(timeout=SECONDS)
+    expect(message(page, "now")).to_be_attached()
     # Who said it is part of what is read, also where eyes are not told again
     (heard,) = page.evaluate("heard")
     assert "bob" in heard

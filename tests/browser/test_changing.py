@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, field, message, say, store_many
+from tests.browser.talking import expect_live, expect_texts, expect_tick, field, message, say, store_many
 from tests.parts.roles import Roles, fresh
 
 
@@ -34,7 +34,7 @@ def test_message_is_edited_in_its_place(open_page: Open) -> None:
     editor.fill("second")
     page.get_by_role("button", name="Save").click()
     expect_texts(page, ["first", "second"])
-    expect(message(page, "second").locator(".edited")).to_be_visible(timeout=SECONDS)
+    expect(message(page, "second").locator(".edited")).to_be_visible()
     expect(field(page)).to_be_focused()
 
 
@@ -105,13 +105,13 @@ def test_own_last_message_is_found_where_others_have_said_much_since(open_page: 
     said += [{"conversationId": room, "senderId": "bob", "content": f"{number}\n\n\n\n"} for number in range(120)]
     store_many(roles, said)
     page = open_page(user="alice", conversation=room)
-    expect(message(page, said[-1]["content"])).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, said[-1]["content"])).to_be_in_viewport()
     expect(message(page, "long ago")).not_to_be_attached()
     # When she goes for what she said last
     field(page).press("ArrowUp")
     # Then it is there, to be edited
     editor = page.get_by_label("New text of the message")
-    expect(editor).to_have_value("long ago", timeout=SECONDS)
+    expect(editor).to_have_value("long ago")
     expect(editor).to_be_focused()
     expect(editor).to_be_in_viewport()
 
@@ -122,9 +122,9 @@ def test_own_last_message_that_is_too_far_back_is_told_of(open_page: Open, roles
     said += [{"conversationId": room, "senderId": "bob", "content": str(number)} for number in range(350)]
     store_many(roles, said)
     page = open_page(user="alice", conversation=room)
-    expect(message(page, "349")).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, "349")).to_be_in_viewport()
     field(page).press("ArrowUp")
-    expect(page.get_by_role("alert").get_by_text("too far back")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("alert").get_by_text("too far back")).to_be_visible()
     expect(message(page, "349")).to_be_in_viewport()
 
 
@@ -134,7 +134,7 @@ def test_change_that_is_refused_says_why_and_keeps_the_text(open_page: Open, com
     editor = page.get_by_label("New text of the message")
     editor.fill("x" * 20_000)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert").get_by_text("at most 16384 are allowed")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("alert").get_by_text("at most 16384 are allowed")).to_be_visible()
     expect(editor).to_have_value("x" * 20_000)
     page.get_by_role("button", name="Dismiss").click()
     page.keyboard.press("Escape")

@@ -10,11 +10,11 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.talking import SECONDS
 from tests.parts.command import Chatq
 from tests.parts.roles import Roles
 from tests.parts.root import ROOT
 from tests.parts.valkey import Valkey
+from tests.parts.waiting import PATIENCE_MS
 
 
 class Site:
@@ -68,6 +68,7 @@ def allowing(chatq: Chatq, valkey: Valkey, sqlite_url: str, site: Site) -> Itera
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
     yield context.new_page()
     context.close()
 
@@ -80,14 +81,14 @@ def script_of_the_readme(roles: Roles) -> str:
 
 def test_allowed_page_sends_and_listens_as_the_readme_says(allowing: Roles, site: Site, page: Page) -> None:
     site.script = script_of_the_readme(allowing)
-    with page.expect_console_message(lambda message: "hello from a page" in message.text, timeout=SECONDS) as heard:
+    with page.expect_console_message(lambda message: "hello from a page" in message.text) as heard:
         page.goto(site.origin)
     assert heard.value.text == "1 hello from a page"
 
 
 def test_page_of_an_origin_that_is_not_allowed_cannot_load_it(roles: Roles, site: Site, page: Page) -> None:
     site.script = script_of_the_readme(roles)
-    with page.expect_console_message(lambda message: "CORS" in message.text, timeout=SECONDS):
+    with page.expect_console_message(lambda message: "CORS" in message.text):
         page.goto(site.origin)
 
 
@@ -102,19 +103,19 @@ def test_nothing_is_lost_or_doubled_when_the_server_goes_and_comes(allowing: Rol
         "Object.assign(globalThis, { chat, heard: [], sent: [] }); chat.on('event', (e) => heard.push(e)); //",
     )
     page.goto(site.origin)
-    page.wait_for_function("globalThis.chat?.state === 'online'", timeout=SECONDS)
+    page.wait_for_function("globalThis.chat?.state === 'online'")
     unsayable = "chat.send('general', { content: 'n', metadata: { n: 1n } }).catch((error) => error.name)"
     assert page.evaluate(unsayable) == "TypeError"
     send_three(page, "before")
     allowing.chatq.close()
-    page.wait_for_function("chat.state === 'offline'", timeout=SECONDS)
+    page.wait_for_function("chat.state === 'offline'")
     send_three(page, "during")
     # The browser says that the network has come back: nobody waits out a pause.
     allowing.start_api(env={"CHATQ_ALLOWED_ORIGINS": site.origin})
     allowing.start_worker()
     page.evaluate("dispatchEvent(new Event('online'))")
     page.evaluate("Promise.all(sent)")
-    page.wait_for_function("heard.length === 6", timeout=SECONDS)
+    page.wait_for_function("heard.length === 6")
     heard = page.evaluate("heard.map((event) => [event.seq, event.message.content])")
     contents = [*(f"before {n}" for n in (1, 2, 3)), *(f"during {n}" for n in (1, 2, 3))]
     assert heard == [[number, content] for number, content in enumerate(contents, 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
-from tests.browser.talking import SECONDS, expect_live, expect_texts, field, listed, say, somebody, texts
+from tests.browser.talking import expect_live, expect_texts, field, listed, say, somebody, texts
 from tests.parts.roles import Roles, fresh
 from tests.parts.waiting import until
 
@@ -22,22 +22,22 @@ def test_list_tells_what_happens_elsewhere(open_page: Open, roles: Roles) -> Non
         roles.store(room, f"I am in {room}", senderId=bob)
     page = open_page(user=bob, conversation=here)
     expect_live(page)
-    expect(listed(page, there).locator(".last")).to_have_text(f"You: I am in {there}", timeout=SECONDS)
+    expect(listed(page, there).locator(".last")).to_have_text(f"You: I am in {there}")
 
     stored = roles.store(there, "first")
     roles.store(there, "second")
-    expect(listed(page, there).locator(".last")).to_have_text("alice: second", timeout=SECONDS)
+    expect(listed(page, there).locator(".last")).to_have_text("alice: second")
     expect(listed(page, there).locator(".badge")).to_have_text("2")
     expect(page.get_by_role("navigation").locator(".conversation .name")).to_have_text([there, here])
     expect(page).to_have_title(f"(2) {here} · chatq")
     # One who deletes a message that was not read takes it back
     roles.http.delete(f"/api/messages/{stored['id']}")
-    expect(listed(page, there).locator(".badge")).to_have_text("1", timeout=SECONDS)
+    expect(listed(page, there).locator(".badge")).to_have_text("1")
 
     # And reading in another window counts here as well
     other = open_page(user=bob, conversation=there)
     expect_texts(other, [f"I am in {there}", "This message was deleted.", "second"])
-    expect(listed(page, there).locator(".badge")).to_be_hidden(timeout=SECONDS)
+    expect(listed(page, there).locator(".badge")).to_be_hidden()
     expect(page).to_have_title(f"{here} · chatq")
 
 
@@ -76,7 +76,7 @@ def test_narrow_window_shows_one_at_a_time(open_page: Open, roles: Roles) -> Non
     expect(field(page)).to_be_hidden()
     # What arrives in a conversation that is covered is not read
     roles.store(one, "while away")
-    expect(listed(page, one).locator(".badge")).to_have_text("1", timeout=SECONDS)
+    expect(listed(page, one).locator(".badge")).to_have_text("1")
     listed(page, two).click()
     expect_texts(page, [f"hello {two}"])
     expect(listed(page, one)).to_be_hidden()
@@ -97,7 +97,7 @@ def test_first_unread_message_is_where_one_begins(open_page: Open, roles: Roles)
     expect_live(page)
     for number in range(30):
         last = roles.send(room, f"new {number}")
-    expect(listed(page, room).locator(".badge")).to_have_text("30", timeout=SECONDS)
+    expect(listed(page, room).locator(".badge")).to_have_text("30")
     assert last
     listed(page, room).click()
     expect(page.locator(".fresh:visible")).to_have_count(1)
@@ -106,7 +106,7 @@ def test_first_unread_message_is_where_one_begins(open_page: Open, roles: Roles)
     # What is below is offered, and is read when it is seen
     expect(listed(page, room).locator(".badge")).to_be_visible()
     page.get_by_role("button", name="↓").click()
-    expect(listed(page, room).locator(".badge")).to_be_hidden(timeout=SECONDS)
+    expect(listed(page, room).locator(".badge")).to_be_hidden()
     assert texts(page)[-1] == "new 29"
     # So it is for one who comes straight to it
     until(lambda: unread(roles, bob)[room] == 0)

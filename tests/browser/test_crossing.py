@@ -6,7 +6,6 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.talking import (
-    SECONDS,
     expect_live,
     expect_texts,
     expect_tick,
@@ -34,7 +33,7 @@ def test_tick_never_goes_back(open_page: Open, roles: Roles) -> None:
         assert roles.http.patch(address, json={"status": status}, headers={"X-Chatq-User": user}).status_code == 202
     roles.store(room, "at last", senderId="carol")
     # Then it stays read
-    expect(message(page, "at last")).to_be_visible(timeout=SECONDS)
+    expect(message(page, "at last")).to_be_visible()
     expect_tick(page, "hello", "Read")
 
 
@@ -90,7 +89,7 @@ def test_what_was_stored_while_one_was_elsewhere_does_not_wait_any_more(open_pag
         roles.store(room, f"I am in {room}", senderId=alice)
     page = open_page(user=alice, conversation=here)
     expect_texts(page, [f"I am in {here}"])
-    expect(listed(page, there)).to_be_visible(timeout=SECONDS)
+    expect(listed(page, there)).to_be_visible()
     expect_live(page)
     # Given a message that one goes away from before it is stored, and a page of others after it
     page.evaluate("document.querySelector('#text').value = 'mine'")
@@ -101,20 +100,20 @@ def test_what_was_stored_while_one_was_elsewhere_does_not_wait_any_more(open_pag
         }""",
         there,
     )
-    expect(listed(page, here).locator(".last")).to_have_text("You: mine", timeout=SECONDS)
+    expect(listed(page, here).locator(".last")).to_have_text("You: mine")
     store_many(roles, ({"conversationId": here, "senderId": "bob", "content": f"bob {n}"} for n in range(60)))
-    expect(listed(page, here).locator(".last")).to_have_text("bob: bob 59", timeout=SECONDS)
+    expect(listed(page, here).locator(".last")).to_have_text("bob: bob 59")
     # When one comes back
     listed(page, here).click()
     # Then the newest is the last, and what one said is not still waiting below it
-    expect(message(page, "bob 59")).to_be_visible(timeout=SECONDS)
+    expect(message(page, "bob 59")).to_be_visible()
     expect(page.locator(".message").last.locator(".text")).to_have_text("bob 59")
     expect(page.locator(".message:not([data-id])")).to_have_count(0)
 
 
 def test_conversation_that_no_address_can_name_is_refused_in_words(open_page: Open) -> None:
     page = open_page(user="alice", conversation="..")
-    expect(page.get_by_text("no address can name")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("no address can name")).to_be_visible()
     expect(field(page)).to_be_disabled()
     # One that is to be called so has another id
     page.get_by_role("button", name="New conversation").click()

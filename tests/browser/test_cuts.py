@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.flickers import all_of_the_browser, watch
-from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, field, message, say
+from tests.browser.talking import expect_live, expect_texts, expect_tick, field, message, say
 from tests.parts.roles import Roles, fresh
 
 
@@ -20,7 +20,7 @@ def test_offline_and_back(two: tuple[Page, Page], complaints: list[str]) -> None
     for page in two:
         watch(page)
     bob.context.set_offline(True)
-    expect(bob.get_by_role("status")).to_have_text("Reconnecting…", timeout=SECONDS)
+    expect(bob.get_by_role("status")).to_have_text("Reconnecting…")
     say(bob, "from the tunnel")
     say(alice, "can you hear me?")
     expect_tick(bob, "from the tunnel", "Waiting for the server")
@@ -45,7 +45,7 @@ def test_page_that_was_away_for_too_long_loads_anew(open_page: Open, roles: Role
     field(page).press("ArrowUp")
     page.evaluate("() => (document.querySelector('.message').mark = 'the same')")
     page.context.set_offline(True)
-    expect(page.get_by_role("status")).to_have_text("Reconnecting…", timeout=SECONDS)
+    expect(page.get_by_role("status")).to_have_text("Reconnecting…")
     for text in ("two", "three"):
         roles.store(room, text)
     # Given that what was missed is not kept any more

@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Check, Open
-from tests.browser.talking import SECONDS
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, beside, fresh
 
@@ -20,7 +19,7 @@ LOOKS = pytest.mark.parametrize(
 
 def open_docs(open_page: Open, **how: object) -> Page:
     page: Page = open_page(path="/docs", **how)
-    expect(page.locator("article#getJob")).to_be_visible(timeout=SECONDS)
+    expect(page.locator("article#getJob")).to_be_visible()
     return page
 
 
@@ -40,14 +39,14 @@ def test_a_request_is_tried(open_page: Open, roles: Roles) -> None:
 
     operation.get_by_role("button", name="Send POST request").click()
 
-    expect(operation.get_by_role("status")).to_contain_text("202", timeout=SECONDS)
+    expect(operation.get_by_role("status")).to_contain_text("202")
     sent = json.loads(operation.get_by_label("Body of the answer").inner_text())
     # And the next thing to ask is after that message.
     after = page.locator("article#getMessage")
     after.get_by_text("Try it").click()
     expect(after.get_by_label("messageId")).to_have_value(sent["messageId"])
     after.get_by_role("button", name="Send GET request").click()
-    expect(after.get_by_role("status")).to_contain_text("200", timeout=SECONDS)
+    expect(after.get_by_role("status")).to_contain_text("200")
 
 
 def test_a_refusal_leads_to_its_explanation(open_page: Open, complaints: list[str]) -> None:
@@ -58,7 +57,7 @@ def test_a_refusal_leads_to_its_explanation(open_page: Open, complaints: list[st
     operation.get_by_role("button", name="Send GET request").click()
 
     link = operation.get_by_role("status").get_by_role("link")
-    expect(link).to_have_attribute("href", "/problems/unknown-message", timeout=SECONDS)
+    expect(link).to_have_attribute("href", "/problems/unknown-message")
     link.click()
     expect(page.get_by_role("heading", name="Unknown message")).to_be_visible()
     complaints.clear()  # the browser speaks of each 404
@@ -68,15 +67,15 @@ def test_a_frame_is_tried(open_page: Open) -> None:
     page = open_docs(open_page)
     console = page.locator("form.console")
     console.get_by_role("button", name="Connect").click()
-    expect(console.get_by_role("log")).to_contain_text('"type":"hello"', timeout=SECONDS)
+    expect(console.get_by_role("log")).to_contain_text('"type":"hello"')
 
     for kind, answer in (("auth", "authenticated"), ("join", "joined"), ("ping", "pong")):
         console.get_by_label("Type of frame").select_option(kind)
         console.get_by_role("button", name="Send frame").click()
-        expect(console.get_by_role("log")).to_contain_text(f'"type":"{answer}"', timeout=SECONDS)
+        expect(console.get_by_role("log")).to_contain_text(f'"type":"{answer}"')
 
     console.get_by_role("button", name="Disconnect").click()
-    expect(console.get_by_role("log")).to_contain_text("closed with", timeout=SECONDS)
+    expect(console.get_by_role("log")).to_contain_text("closed with")
 
 
 def test_a_link_leads_to_its_part_or_does_no_harm(open_page: Open, roles: Roles) -> None:
@@ -85,7 +84,7 @@ def test_a_link_leads_to_its_part_or_does_no_harm(open_page: Open, roles: Roles)
         page = open_docs(open_page)
         page.goto("about:blank")
         page.goto(f"{roles.url}/docs#{fragment}")
-        expect(page.get_by_role("heading", name=part, exact=True)).to_be_in_viewport(timeout=SECONDS)
+        expect(page.get_by_role("heading", name=part, exact=True)).to_be_in_viewport()
         expect(page.locator("#fault")).to_be_hidden()
 
 
@@ -146,11 +145,11 @@ def test_it_is_tried_with_a_token(open_page: Open, guarded: Roles) -> None:
 
     operation.get_by_role("button", name="Send GET request").click()
 
-    expect(operation.get_by_role("status")).to_contain_text("200", timeout=SECONDS)
+    expect(operation.get_by_role("status")).to_contain_text("200")
     # Nor is it taken for a user's id, after a reload neither
     page.reload()
     console = page.locator("form.console")
     console.get_by_role("button", name="Connect").click()
     expect(console.get_by_label("Type of frame")).to_have_value("auth")
     console.get_by_role("button", name="Send frame").click()
-    expect(console.get_by_role("log")).to_contain_text('"type":"authenticated","userId":"alice"', timeout=SECONDS)
+    expect(console.get_by_role("log")).to_contain_text('"type":"authenticated","userId":"alice"')

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.talking import SECONDS, expect_live, expect_texts, message, messages, say, store_many, texts
+from tests.browser.talking import expect_live, expect_texts, message, messages, say, store_many, texts
 from tests.parts.roles import Roles, fresh, installed
 
 COUNT = 5_000
@@ -59,7 +59,7 @@ def scroll_until(page: Page, number: int, by: int) -> None:
 
 def test_history_comes_as_one_scrolls_and_stays_small(open_page: Open) -> None:
     page = open_page(user="dave", conversation="long")
-    expect(message(page, lines(COUNT - 1))).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, lines(COUNT - 1))).to_be_in_viewport()
     assert numbers(page)[-1] == COUNT - 1
 
     scroll_until(page, 3_900, by=-3_000)
@@ -74,7 +74,7 @@ def test_history_comes_as_one_scrolls_and_stays_small(open_page: Open) -> None:
 
 def test_what_one_reads_stays_where_it_is_when_earlier_messages_come(open_page: Open) -> None:
     page = open_page(user="dave", conversation="long")
-    expect(message(page, lines(COUNT - 1))).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, lines(COUNT - 1))).to_be_in_viewport()
     first = numbers(page)[0]
     page.evaluate(
         """() => {
@@ -93,14 +93,14 @@ def test_what_one_reads_stays_where_it_is_when_earlier_messages_come(open_page: 
           requestAnimationFrame(() => setTimeout(look));
         }"""
     )
-    expect(message(page, lines(first - 1))).to_be_attached(timeout=SECONDS)
+    expect(message(page, lines(first - 1))).to_be_attached()
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.evaluate("jumps") == []
 
 
 def test_who_scrolls_without_a_network_asks_now_and_then(open_page: Open, complaints: list[str]) -> None:
     page = open_page(user="dave", conversation="long")
-    expect(message(page, lines(COUNT - 1))).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, lines(COUNT - 1))).to_be_in_viewport()
     expect_live(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -123,19 +123,19 @@ def test_what_is_said_meanwhile_is_there_for_who_comes_back_to_the_end(open_page
     room = fresh()
     store_many(roles, ({"conversationId": room, "senderId": "alice", "content": lines(n)} for n in range(450)))
     page = open_page(user="dave", conversation=room)
-    expect(message(page, lines(449))).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, lines(449))).to_be_in_viewport()
     expect_live(page)
     scroll_until(page, 60, by=-3_000)
     for number in range(450, 453):
         roles.store(room, str(number))
-    expect(page.get_by_role("button", name="New messages ↓")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("button", name="New messages ↓")).to_be_visible()
     assert numbers(page)[-1] < 449
     # By hand, page after page
     scroll_until(page, 452, by=3_000)
     # At once, to say something oneself
     scroll_until(page, 60, by=-3_000)
     say(page, "453")
-    expect(message(page, "453")).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, "453")).to_be_in_viewport()
     assert numbers(page)[-1] == 453
 
 
@@ -144,7 +144,7 @@ def test_page_that_stays_open_stays_small(open_page: Open, roles: Roles) -> None
     page = open_page(user="dave", conversation=room)
     expect_live(page)
     store_many(roles, ({"conversationId": room, "senderId": "alice", "content": lines(n)} for n in range(350)))
-    expect(message(page, lines(349))).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, lines(349))).to_be_in_viewport()
     assert numbers(page) == list(range(50, 350))
     scroll_until(page, 0, by=-3_000)
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, field, message, messages, say, texts
+from tests.browser.talking import expect_live, expect_texts, expect_tick, field, message, messages, say, texts
 from tests.parts.roles import Roles, fresh
 
 MARKUP = (
@@ -50,7 +50,7 @@ def test_content_is_shown_as_it_is_and_stays_in_its_place(open_page: Open) -> No
 
 
 def expect_tick_of_last(page: Page, state: str) -> None:
-    expect(messages(page).last.locator(".tick")).to_have_attribute("aria-label", state, timeout=SECONDS)
+    expect(messages(page).last.locator(".tick")).to_have_attribute("aria-label", state)
 
 
 def check_whole(page: Page) -> None:
@@ -82,7 +82,7 @@ def test_title_of_a_conversation_is_text_too(open_page: Open, roles: Roles) -> N
     )
     room = answer.json()["id"]
     page = open_page(user="bob", conversation=room)
-    expect(page.get_by_role("heading", level=1)).to_have_text(title, timeout=SECONDS)
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
     expect(page.locator(f".conversation[data-id='{room}'] .name")).to_have_text(title)
     assert page.locator("h1 *, .conversation .name *").count() == 0
     assert "<b>" in page.evaluate("document.title")
@@ -98,14 +98,14 @@ def test_hostile_content_can_be_edited_and_deleted(open_page: Open) -> None:
     page.keyboard.press("Enter")
     expect_texts(page, [f"{OVERRIDE}{MARKUP}"])
     messages(page).hover()
-    expect(messages(page).locator(".edited")).to_be_visible(timeout=SECONDS)
+    expect(messages(page).locator(".edited")).to_be_visible()
     messages(page).locator(".more").click()
     page.get_by_role("menuitem", name="Delete").click()
     dialog = page.get_by_role("dialog", name="Delete this message?")
     expect(dialog.locator("#erase-what")).to_have_text(f"{OVERRIDE}{MARKUP}")
     assert dialog.locator("#erase-what *").count() == 0
     dialog.get_by_role("button", name="Delete").click()
-    expect(message(page, "This message was deleted.")).to_be_visible(timeout=SECONDS)
+    expect(message(page, "This message was deleted.")).to_be_visible()
 
 
 def test_policy_lets_nothing_else_run(open_page: Open, complaints: list[str]) -> None:

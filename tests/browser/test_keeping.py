@@ -9,7 +9,6 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.talking import (
-    SECONDS,
     expect_live,
     expect_texts,
     expect_tick,
@@ -84,7 +83,7 @@ def test_what_was_not_sent_is_sent_after_a_reload_once_and_by_its_sender(
     say(page, "accepted")
     expect_tick(page, "accepted", "Queued")
     say(page, "x" * 20_000)
-    expect(page.locator(".reason")).to_be_visible(timeout=SECONDS)
+    expect(page.locator(".reason")).to_be_visible()
     page.context.set_offline(True)
     page.evaluate("WebSocket.prototype.send = () => {}")
     say(page, "unheard of")
@@ -97,7 +96,7 @@ def test_what_was_not_sent_is_sent_after_a_reload_once_and_by_its_sender(
     expect_texts(page, [])
     # And then Alice again, and everything is stored
     page.goto(f"{roles.url}/?user={alice}&conversation={room}")
-    expect(page.locator(".reason")).to_contain_text("at most 16384", timeout=SECONDS)
+    expect(page.locator(".reason")).to_contain_text("at most 16384")
     expect_tick(page, "unheard of", "Queued")
     running = roles.start_worker()
     expect_tick(page, "accepted", "Sent")
@@ -122,8 +121,8 @@ def test_what_was_stored_while_nobody_looked_does_not_wait_for_ever(open_page: O
     store_many(roles, ({"conversationId": here, "senderId": "bob", "content": f"bob {n}"} for n in range(60)))
     page.goto(f"{roles.url}/?user={alice}&conversation={there}")
     listed(page, here).click()
-    expect(message(page, "bob 59")).to_be_attached(timeout=SECONDS)
-    expect(page.locator(".message:not([data-id])")).to_have_count(0, timeout=SECONDS)
+    expect(message(page, "bob 59")).to_be_attached()
+    expect(page.locator(".message:not([data-id])")).to_have_count(0)
     assert kept(page) == []
     running.terminate()
 
@@ -140,7 +139,7 @@ def test_an_edit_goes_on_when_its_message_is_let_go(open_page: Open, roles: Role
     editor.fill("fir")
     # When so much is said that the message is not in the document any more
     store_many(roles, ({"conversationId": room, "senderId": "bob", "content": f"bob {n}"} for n in range(310)))
-    expect(message(page, "bob 309")).to_be_attached(timeout=SECONDS)
+    expect(message(page, "bob 309")).to_be_attached()
     expect(message(page, "frist")).to_have_count(0)
     # Then one goes on where one writes
     expect(page.get_by_role("region", name="You are editing your message of")).to_be_visible()

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.flickers import all_of_the_browser, watch
-from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, field, message, say, texts
+from tests.browser.talking import expect_live, expect_texts, expect_tick, field, message, say, texts
 from tests.parts.roles import Roles
 from tests.parts.valkey import Valkey
 
@@ -38,7 +38,7 @@ def test_nothing_is_lost_doubled_or_moved_when_the_server_is_killed_while_both_t
     # When everything is killed, and they go on
     roles.chatq.close()
     for page in two:
-        expect(page.get_by_role("status")).to_have_text("Reconnecting…", timeout=SECONDS)
+        expect(page.get_by_role("status")).to_have_text("Reconnecting…")
     field(alice).press_sequentially("ght")
     alice.keyboard.press("Enter")
     say(alice, "and another")
@@ -86,16 +86,16 @@ def test_message_waits_for_a_worker_and_one_that_was_refused_for_a_retry(
     expect_tick(page, "patience", "Queued")
     # It cannot be edited yet, and what was said before it is not meant
     field(page).press("ArrowUp")
-    expect(page.get_by_role("alert").get_by_text("not saved yet")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("alert").get_by_text("not saved yet")).to_be_visible()
     expect(field(page)).to_be_focused()
     say(page, "more than ten bytes")
-    expect(message(page, "more than ten bytes").locator(".reason")).to_contain_text("at most 10", timeout=SECONDS)
+    expect(message(page, "more than ten bytes").locator(".reason")).to_contain_text("at most 10")
     # When there is a worker
     roles.start_worker()
     expect_tick(page, "patience", "Sent")
     # And when the operator has had mercy
     api.terminate()
-    expect(page.get_by_role("status")).to_have_text("Reconnecting…", timeout=SECONDS)
+    expect(page.get_by_role("status")).to_have_text("Reconnecting…")
     roles.start_api()
     page.evaluate("dispatchEvent(new Event('online'))")  # nobody waits out a pause
     expect_live(page)
@@ -115,7 +115,7 @@ def test_deletion_that_fails_later_is_told_and_the_message_looks_as_before(
     expect_tick(page, "to stay", "Sent")
     # Given a deletion that is accepted, and cancelled by an operator before a worker has it
     roles.chatq.close()
-    expect(page.get_by_role("status")).to_have_text("Reconnecting…", timeout=SECONDS)
+    expect(page.get_by_role("status")).to_have_text("Reconnecting…")
     roles.start_api()
     page.evaluate("dispatchEvent(new Event('online'))")  # nobody waits out a pause
     expect_live(page)
@@ -129,7 +129,7 @@ def test_deletion_that_fails_later_is_told_and_the_message_looks_as_before(
         operator.hset(f"rq:job:{response.value.json()['jobId']}", "status", "canceled")
     expect(
         page.get_by_role("alert").get_by_text("The message could not be deleted: somebody has cancelled it")
-    ).to_be_visible(timeout=SECONDS)
+    ).to_be_visible()
     expect(page.locator(".going")).to_have_count(0)
     expect_texts(page, ["to stay"])
     assert all_of_the_browser(complaints), complaints

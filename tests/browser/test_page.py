@@ -8,7 +8,6 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
 from tests.browser.talking import (
-    SECONDS,
     expect_live,
     expect_texts,
     expect_tick,
@@ -60,7 +59,7 @@ def test_ticks_tell_how_far_a_message_has_come(open_page: Open) -> None:
     say(alice, "and now?")
     # Then he has it, but has not read it, until he comes back
     expect_tick(alice, "and now?", "Delivered")
-    expect(listed(bob, room).locator(".badge")).to_have_text("1", timeout=SECONDS)
+    expect(listed(bob, room).locator(".badge")).to_have_text("1")
     listed(bob, room).click()
     expect_tick(alice, "and now?", "Read")
     expect(listed(bob, room).locator(".badge")).to_be_hidden()
@@ -69,12 +68,12 @@ def test_ticks_tell_how_far_a_message_has_come(open_page: Open) -> None:
 def test_who_is_there_and_who_types_shows(open_page: Open) -> None:
     room = fresh()
     alice = open_page(user="alice", conversation=room)
-    expect(alice.get_by_role("button", name="Nobody else is here")).to_be_visible(timeout=SECONDS)
+    expect(alice.get_by_role("button", name="Nobody else is here")).to_be_visible()
     bob = open_page(user="bob", conversation=room)
-    expect(alice.get_by_role("button", name="bob is here")).to_be_visible(timeout=SECONDS)
+    expect(alice.get_by_role("button", name="bob is here")).to_be_visible()
     expect_live(bob)
     field(bob).press_sequentially("I was th")
-    expect(alice.locator("#typing")).to_have_text("bob is typing…", timeout=SECONDS)
+    expect(alice.locator("#typing")).to_have_text("bob is typing…")
     field(bob).press("Enter")
     expect_texts(alice, ["I was th"])
     expect(alice.locator("#typing")).to_be_empty()
@@ -84,7 +83,7 @@ def test_who_is_there_and_who_types_shows(open_page: Open) -> None:
     expect(people).to_have_text([re.compile("alice \\(you\\).*here"), re.compile("bob.*here")])
     alice.keyboard.press("Escape")
     bob.close()
-    expect(alice.get_by_role("button", name="Nobody else is here")).to_be_visible(timeout=SECONDS)
+    expect(alice.get_by_role("button", name="Nobody else is here")).to_be_visible()
 
 
 def test_edits_and_deletions_of_others_show(open_page: Open, roles: Roles) -> None:
@@ -106,12 +105,12 @@ def test_message_that_is_refused_says_why_and_can_be_tried_again(open_page: Open
     page = open_page(user="alice", conversation=fresh())
     expect_live(page)
     say(page, "x" * 20_000)
-    expect(messages(page).locator(".reason")).to_contain_text("at most 16384 are allowed", timeout=SECONDS)
+    expect(messages(page).locator(".reason")).to_contain_text("at most 16384 are allowed")
     expect(messages(page).locator(".tick")).to_have_attribute("aria-label", "Not sent")
     say(page, "small")
     expect_tick(page, "small", "Sent")
     page.get_by_role("button", name="Retry").click()
-    expect(messages(page).locator(".reason")).to_contain_text("at most 16384 are allowed", timeout=SECONDS)
+    expect(messages(page).locator(".reason")).to_contain_text("at most 16384 are allowed")
     page.get_by_role("button", name="Discard").click()
     expect_texts(page, ["small"])
     complaints.clear()
@@ -126,7 +125,7 @@ def test_message_that_failed_after_it_was_accepted_says_so(open_page: Open, role
     expect_texts(page, ["this"])
     page.evaluate("crypto.getRandomValues = (bytes) => bytes")
     say(page, "that")
-    expect(message(page, "that").locator(".reason")).to_contain_text("idempotency-mismatch", timeout=SECONDS)
+    expect(message(page, "that").locator(".reason")).to_contain_text("idempotency-mismatch")
     expect_tick(page, "that", "Not sent")
     page.get_by_role("button", name="Discard").click()
     expect_texts(page, ["this"])

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from chatq.access.tokens import sign
 from tests.browser.conftest import Open
-from tests.browser.talking import SECONDS, expect_live, expect_texts, expect_tick, listed, say, somebody
+from tests.browser.talking import expect_live, expect_texts, expect_tick, listed, say, somebody
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh, installed
 
@@ -52,9 +52,9 @@ def test_the_page_asks_again_when_the_token_has_ended(open_page: Open, complaint
     page, room = open_page(), fresh()
     enter(page, token(seconds=4), room)
     expect_live(page)
-    expect(page.get_by_label("Your token")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_label("Your token")).to_be_visible()
     enter(page, "nonsense.of.mine", room)
-    expect(page.get_by_text("it does not say whose it is")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("it does not say whose it is")).to_be_visible()
     enter(page, token(), room)
     expect_live(page)
     complaints.clear()
@@ -67,7 +67,7 @@ def test_what_was_written_is_there_when_one_has_signed_in_again(open_page: Open,
     page.evaluate("WebSocket.prototype.send = () => {}")
     say(page, "just in time")
     page.get_by_label("Message", exact=True).fill("half a thou")
-    expect(page.get_by_label("Your token")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_label("Your token")).to_be_visible()
     enter(page, token(name), room)
     expect_live(page)
     expect_tick(page, "just in time", "Sent")
@@ -101,7 +101,7 @@ def test_who_was_let_out_may_be_let_in_again(open_page: Open, roles: Roles, comp
     expect_texts(page, ["hello", "and hear this"])
     page.get_by_label("Message", exact=True).press_sequentially("I am wri")
     assert alice.ask("DELETE", f"/api/conversations/{room}/members/{name}").status_code == 204
-    expect(page.get_by_text(f"You are not in {room} any more.")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text(f"You are not in {room} any more.")).to_be_visible()
     expect(page.get_by_label("Message", exact=True)).to_be_disabled()
     # Which is told once
     page.get_by_role("heading", level=1).click()
@@ -125,13 +125,13 @@ def test_members_are_let_in_and_strangers_are_not(open_page: Open, complaints: l
     page.get_by_label("What it is called").fill("Tea & biscuits")
     page.get_by_label("Who is in it, beside you").fill(bob)
     page.get_by_role("button", name="Create").click()
-    expect(page.get_by_role("heading", name="Tea & biscuits")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("heading", name="Tea & biscuits")).to_be_visible()
     say(page, "the kettle is on")
     expect_texts(page, ["the kettle is on"])
     page.get_by_role("button", name="Nobody else is here").click()
     page.get_by_label("Let somebody in").fill(carol)
     page.get_by_role("button", name="Add").click()
-    expect(page.get_by_role("dialog").get_by_role("listitem")).to_have_count(3, timeout=SECONDS)
+    expect(page.get_by_role("dialog").get_by_role("listitem")).to_have_count(3)
 
     # Then it is in the lists of both
     for user in (bob, carol):
@@ -142,6 +142,6 @@ def test_members_are_let_in_and_strangers_are_not(open_page: Open, complaints: l
     # And nobody else gets in
     stranger = open_page()
     enter(stranger, token(somebody("mallory")), room)
-    expect(stranger.get_by_text("The conversation could not be loaded")).to_be_visible(timeout=SECONDS)
+    expect(stranger.get_by_text("The conversation could not be loaded")).to_be_visible()
     expect(stranger.get_by_label("Message", exact=True)).to_be_disabled()
     complaints.clear()

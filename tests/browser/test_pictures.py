@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from tests.browser import pictures
 from tests.browser.conftest import Open
-from tests.browser.talking import SECONDS, expect_live, expect_tick, field
+from tests.browser.talking import expect_live, expect_tick, field
 from tests.parts.roles import Roles, installed
 from tests.parts.root import ROOT
 
@@ -41,10 +41,10 @@ def test_chat_page(open_page: Open, roles: Roles, picture_directory: Path, name:
     page = open_page(width, height, **look, user="alice", conversation="launch")
     expect_live(page)
     with pictures.company(roles, "bob", "carol", "mei") as people:
-        expect(page.locator("#here")).to_have_text("bob, carol and mei are here", timeout=SECONDS)
+        expect(page.locator("#here")).to_have_text("bob, carol and mei are here")
         expect_tick(page, "Thank you both!", "Delivered")
         people["mei"].say("typing", conversationId="launch", active=True)
-        expect(page.locator("#typing")).to_have_text("mei is typing…", timeout=SECONDS)
+        expect(page.locator("#typing")).to_have_text("mei is typing…")
         expect(field(page)).to_be_focused()
         taken = pictures.take(page, picture_directory / f"{name}.png")
     assert pictures.size(taken) == pictures.size(COMMITTED / f"{name}.png") == (2 * width, 2 * height)
@@ -53,11 +53,11 @@ def test_chat_page(open_page: Open, roles: Roles, picture_directory: Path, name:
 def test_docs_page(open_page: Open, roles: Roles, picture_directory: Path) -> None:
     page = open_page(1200, 800, path="/docs", context=pictures.SHARP, now=pictures.NOW)
     operation = page.locator("article#getMessage")
-    operation.get_by_text("Try it").click(timeout=SECONDS)
+    operation.get_by_text("Try it").click()
     message = roles.page("launch")["messages"][-1]
     operation.get_by_label("messageId").fill(message["id"])
     operation.get_by_role("button", name="Send GET request").click()
-    expect(operation.get_by_role("status")).to_contain_text("200", timeout=SECONDS)
+    expect(operation.get_by_role("status")).to_contain_text("200")
     operation.evaluate("(article) => article.scrollIntoView()")
     taken = pictures.take(page, picture_directory / "docs.png")
     assert pictures.size(taken) == pictures.size(COMMITTED / "docs.png") == (2400, 1600)

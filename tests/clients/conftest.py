@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from tests.clients.driven import KINDS, Driven
-from tests.parts.command import Chatq, Running
+from tests.parts.command import Running
 from tests.parts.roles import Roles, installed
-from tests.parts.valkey import Valkey
 from tests.parts.wire import Wire
 
 Open = Callable[..., Driven]
@@ -32,24 +31,16 @@ def roles(settings: dict[str, str]) -> Iterator[Roles]:
 
 
 @pytest.fixture
-def idle_roles(chatq: Chatq, valkey: Valkey, sqlite_url: str) -> Iterator[Roles]:
-    """An installation of the test's own, of which nothing runs yet."""
-    roles = Roles(chatq, valkey.url, sqlite_url)
-    yield roles
-    roles.close()
-
-
-@pytest.fixture
-def api(idle_roles: Roles) -> Running:
+def api(sqlite_roles: Roles) -> Running:
     """The test's own API."""
-    return idle_roles.start_api()
+    return sqlite_roles.start_api()
 
 
 @pytest.fixture
-def own_roles(idle_roles: Roles, api: Running) -> Roles:
+def own_roles(sqlite_roles: Roles, api: Running) -> Roles:
     """The test's own installation with an API and a worker."""
-    idle_roles.start_worker()
-    return idle_roles
+    sqlite_roles.start_worker()
+    return sqlite_roles
 
 
 @pytest.fixture

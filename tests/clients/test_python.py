@@ -133,12 +133,12 @@ def test_whoever_waits_for_a_server_that_is_not_there_waits_as_long_as_they_like
         waiting.result(PATIENCE_SECONDS)
 
 
-def test_message_that_was_given_up_is_not_sent_later(idle_roles: Roles) -> None:
-    with Client(idle_roles.url, user_id="alice") as client:
+def test_message_that_was_given_up_is_not_sent_later(sqlite_roles: Roles) -> None:
+    with Client(sqlite_roles.url, user_id="alice") as client:
         with pytest.raises(NoAnswer):
             client.send("c", "given up", timeout=0.1)
-        idle_roles.start_api()
-        idle_roles.start_worker()
+        sqlite_roles.start_api()
+        sqlite_roles.start_worker()
         client.join("c", since=0)
         client.send("c", "sent")
         messages = (event for event in client.events() if event["type"] == "newMessage")

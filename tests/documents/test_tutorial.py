@@ -15,8 +15,7 @@ from tests.documents.markdown import Block
 from tests.documents.reader import Reader
 from tests.parts.ports import free_port
 from tests.parts.root import ROOT
-
-SECONDS = 60_000
+from tests.parts.waiting import PATIENCE_MS
 
 
 class Windows:
@@ -32,7 +31,7 @@ class Windows:
     def talk(self, reader: Reader, block: Block) -> None:
         for name in ("alice", "bob"):
             self._open(name, reader.adapted(f"http://127.0.0.1:8000/?user={name}&conversation=general"))
-            expect(self._pages[name].get_by_role("status")).to_have_text("Live", timeout=SECONDS)
+            expect(self._pages[name].get_by_role("status")).to_have_text("Live", timeout=PATIENCE_MS)
         self._say("alice", "hello bob")
         self._all_see("hello bob")
 
@@ -61,7 +60,7 @@ class Windows:
     def _all_see(self, text: str) -> None:
         for page in self._pages.values():
             # The page of chatq shows it in the list of conversations as well, which comes first.
-            expect(page.get_by_text(text).last).to_be_visible(timeout=SECONDS)
+            expect(page.get_by_text(text).last).to_be_visible(timeout=PATIENCE_MS)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 60.0
 """How long anything may take on a machine that has much else to do: no test is quicker for a shorter one."""
+PATIENCE_MS = PATIENCE_SECONDS * 1000
+"""The same as Playwright counts."""
 
 
 def until(condition: Callable[[], T], seconds: float = PATIENCE_SECONDS, what: str = "") -> T:
