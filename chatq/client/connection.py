@@ -68,7 +68,9 @@ class Connection:
     def _close(self) -> None:
         if self._socket is None:
             return
-        self._writer.join(CLOSE_TIMEOUT)
+        # It may not have begun yet: the connection is open for a moment only.
+        if self._writer.is_alive():
+            self._writer.join(CLOSE_TIMEOUT)
         if self._writer.is_alive():
             # The server takes nothing: whoever writes would wait for as long as TCP believes in it.
             with suppress(OSError):
