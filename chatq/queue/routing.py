@@ -14,6 +14,7 @@ from chatq.queue.scripts import Argument, run
 
 AT_ONCE = 500
 LEASE_MS = 3500
+"""How long another worker waits for one that died, or sleeps, while it routes."""
 
 
 class Router:
@@ -42,19 +43,13 @@ class Router:
         arguments: list[Argument] = [self._token, keys.RQ]
         for job_id, stored in zip(ids, data, strict=True):
             arguments += [job_id, *self._destination(stored or b"")]
-        moved = run(
-            self._client,
-            "route",
-            [
-                keys.queue(keys.MESSAGES),
-                keys.DOORBELL,
-                keys.QUEUES,
-                keys.ROUTER,
-            ],
-            arguments,
-        )
+        own_keys = [keys.queue(keys.MESSAGES), keys.DOORBELL, keys.QUEUES, keys.ROUTER]
+        moved = int(run(self._client, "route", own_keys, arguments))
+        if moved < 0:
+            # It took so long that the lease is over, and another's perhaps by now.
+            return 0
         self._client.delete(keys.ROUTER)
-        return max(0, int(moved))
+        return moved
 
     def _destination(self, data: bytes) -> tuple[str, bytes]:
         try:

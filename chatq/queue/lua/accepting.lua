@@ -53,9 +53,3 @@ local function accept(id, digest, data, lane, created_at, description, may)
   end
   return 0
 end
-
-local function ring_doorbell()
-  if redis.call('LLEN', KEYS[1]) == 0 then
-    redis.call('RPUSH', KEYS[1], '1')
-  end
-end

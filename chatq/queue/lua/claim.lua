@@ -11,6 +11,7 @@
 -- was let go, unless there are jobs in hand; false: the lane is another worker's, or the finish was not done.
 
 --@include claiming
+--@include doorbell
 
 local lane = names(ARGV[5], ARGV[6], tonumber(ARGV[10]))
 if redis.call('GET', lane.lease) ~= ARGV[1] then
@@ -55,8 +56,8 @@ if #jobs + in_hand > 0 then
 else
   redis.call('DEL', lane.lease)
   show(KEYS[3], 'idle')
-  if (yield or redis.call('LLEN', lane.queue) > 0) and redis.call('LLEN', KEYS[1]) == 0 then
-    redis.call('RPUSH', KEYS[1], '1')
+  if yield or redis.call('LLEN', lane.queue) > 0 then
+    ring(KEYS[1])
   end
 end
 return jobs

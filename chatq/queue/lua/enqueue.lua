@@ -7,6 +7,7 @@
 -- Returns for each job 0 queued, 1 a repeat of what was accepted before, 2 other content under the same client id.
 
 --@include accepting
+--@include doorbell
 
 local answers, queued = {}, false
 for at = 4, #ARGV, 6 do
@@ -15,6 +16,6 @@ for at = 4, #ARGV, 6 do
   queued = queued or answer == 0
 end
 if queued then
-  ring_doorbell()
+  ring(KEYS[1])
 end
 return answers

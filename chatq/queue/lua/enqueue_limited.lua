@@ -9,6 +9,7 @@
 --       3 more than its user may send now; to 0 and 3 is added four times the microseconds that are used up.
 
 --@include accepting
+--@include doorbell
 --@include allowance
 
 local now, share, whole = microseconds(), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -41,6 +42,6 @@ for who, after in pairs(spent) do
   use_up(ARGV[4] .. who, now, after)
 end
 if queued then
-  ring_doorbell()
+  ring(KEYS[1])
 end
 return answers

@@ -4,6 +4,8 @@
 -- ARGV  1 token    2 RQ's prefix    then for each job: id, name of its lane, data
 -- Returns how many were moved; -1 if another router is at work.
 
+--@include doorbell
+
 if redis.call('GET', KEYS[4]) ~= ARGV[1] then
   return -1
 end
@@ -21,7 +23,7 @@ for at = 3, #ARGV, 3 do
     moved = moved + 1
   end
 end
-if moved > 0 and redis.call('LLEN', KEYS[2]) == 0 then
-  redis.call('RPUSH', KEYS[2], '1')
+if moved > 0 then
+  ring(KEYS[2])
 end
 return moved

@@ -11,6 +11,7 @@
 
 --@include claiming
 --@include behind
+--@include doorbell
 
 local token, own = ARGV[1], ARGV[10]
 local lease, most = ARGV[2], tonumber(ARGV[3])
@@ -61,7 +62,7 @@ if give_back(taken, 0) > 0 then
   redis.call('DEL', taken.epoch)
   epoch = ''
 end
-if others and redis.call('LLEN', KEYS[1]) == 0 then
-  redis.call('RPUSH', KEYS[1], '1')
+if others then
+  ring(KEYS[1])
 end
 return {taken.number, epoch, claim(taken, most, now, ARGV[8], ARGV[9]), unrouted}
