@@ -35,7 +35,7 @@ VARIABLES = (
 HELP_END = ending(
     "chatq api",
     "chatq api --port 8080 --api-workers 2",
-    "REDIS_URL=redis://cache:6379/0 DATABASE_URL=postgresql://chatq@db/chatq chatq api",
+    "REDIS_URL=redis://cache DATABASE_URL=postgresql://chatq@db/chatq chatq api",
     "CHATQ_JWT_SECRET=$(openssl rand -hex 32) chatq api --host 0.0.0.0",
     "chatq api --host 0.0.0.0 --insecure  # in a network that is trusted",
     variables=VARIABLES,

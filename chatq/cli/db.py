@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     upgrade_examples = (
         "chatq db upgrade",
-        "DATABASE_URL=postgresql://chatq@db.example/chatq chatq db upgrade  # in a deployment, before the roles",
+        "DATABASE_URL=postgresql://db/chatq chatq db upgrade  # before the roles",
     )
     current_examples = ("chatq db current", "chatq db current --json | jq -r .revision")
     summary = "Set the database up, and bring it up to date."

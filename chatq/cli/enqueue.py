@@ -16,11 +16,11 @@ from chatq.errors import BadUsage, FieldProblem, InvalidFields, RequestRefused
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
     examples = (
-        "chatq enqueue sendMessage conversationId=general senderId=alice content='hello, world'",
-        "chatq enqueue deleteMessage messageId=01a20baf-16b4-7d0f-ad8f-f976edb1b927 --wait",
+        "chatq enqueue sendMessage conversationId=team senderId=bob content='hi, all'",
+        "chatq enqueue deleteMessage messageId=01a20baf-16b4-7d0f-ad8f-f976edb1b927",
         """chatq enqueue resizeImage --data '{"url": "a.png", "width": 200}' --wait""",
-        "chatq enqueue sendMessage --file history.jsonl.gz  # feeding it twice changes nothing",
-        """echo '{"conversationId": "general", "content": "hi"}' | chatq enqueue sendMessage --data -""",
+        "chatq enqueue sendMessage --file history.jsonl.gz  # twice changes nothing",
+        "cat message.json | chatq enqueue sendMessage --data - --wait",
     )
     variables = (*REDIS, "CHATQ_DATA_DIR", "CHATQ_DURABILITY", "CHATQ_LANES", "CHATQ_MAX_CONTENT_BYTES")
     app.command(epilog=ending(*examples, variables=variables), rich_help_panel=Purpose.TALK)(enqueue)

@@ -29,7 +29,7 @@ def setting(name: str) -> Any:
         raise LookupError(f"no flag overrides {name}")
     return typer.Option(
         variable.flag,
-        help=f"{variable.meaning} (variable {name}, by default {variable.default})",
+        help=f"{variable.meaning[0].upper()}{variable.meaning[1:]} (variable {name}, by default {variable.default}).",
         show_default=False,
         metavar="VALUE",
     )
@@ -44,7 +44,8 @@ ApiWorkers = Annotated[str | None, setting("CHATQ_API_WORKERS")]
 def ending(*examples: str, variables: Sequence[str] = ()) -> str:
     """Return the end of a command's help: the variables that it reads, by name, and examples of it.
 
-    An example is a command line, or a command line and, after two spaces and ``#``, what it does.
+    An example is a command line, or a command line and, after two spaces and ``#``, what it does. It has 76 characters
+    at most: one that a terminal of 80 columns breaks is another command when it is copied from there.
     """
     lines = _table([BY_NAME[name] for name in variables], min(_WIDEST, shutil.get_terminal_size().columns - 3))
     blocks = ["[bold]Environment[/] (a .env file beats it, a flag beats both):\n" + "\n".join(lines)] if lines else []

@@ -16,7 +16,7 @@ HELP_END = ending(
     "chatq tail general",
     "chatq tail general --lines 100",
     "chatq tail general --since 41  # whatever came after event 41",
-    "chatq tail general --json | jq -r 'select(.type == \"newMessage\").message.content'",
+    "chatq tail general --json | jq -r '.message.content // empty'",
     variables=(*REDIS, "DATABASE_URL", "CHATQ_DATA_DIR", "CHATQ_DURABILITY", "CHATQ_LANES"),
 )
 

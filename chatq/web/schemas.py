@@ -65,6 +65,8 @@ def _described(schema: Schema, kind: type) -> Schema:
         field = _simplified(found)
         if field.pop("x-internal", False):
             continue
+        # That it may be left out is told by not requiring it; generators of clients require what has a default.
+        field.pop("default", None)
         constraint = field.pop("description", "")
         meaning = [notes.get(names.get(name, name), ""), as_sentence(constraint)]
         if any(meaning):
@@ -102,6 +104,9 @@ def _simplified(schema: Schema) -> Schema:
         schema = {**schema, "anyOf": arms}
     if "items" in schema:
         schema = {**schema, "items": _simplified(schema["items"])}
+    if schema.get("type") == "object" and "properties" not in schema:
+        # It is the same without, but generators of clients take such an object for one that is always empty.
+        schema = {**schema, "additionalProperties": True}
     if "pattern" in schema:
         schema = {**schema, "pattern": schema["pattern"].replace(r"\A", "^").replace(r"\Z", "$")}
     if set(map(type, schema.get("enum", ()))) == {str}:

@@ -51,6 +51,8 @@ def test_help_ends_in_examples_of_the_command(chatq: Chatq, command: list[str]) 
     last = re.split(r"\n\s*\n", shown.stdout.strip())[-1]
     assert last.strip().startswith("Examples:")
     assert f"chatq {' '.join(command)}".strip() in last
+    # None of which is broken: it would be another command for whoever copies it
+    assert all(line.startswith("   ") for line in last.splitlines()[1:])
     assert "\x1b" not in shown.stdout
     # And whatever reads settings names them
     assert ("CHATQ_DATA_DIR" in shown.stdout) == (command not in ([], ["db"], ["token"]))
