@@ -226,7 +226,7 @@ class Session:
         if before is not None and caller.service != before.service:
             raise Forbidden("This token has another scope than the one before; it needs another connection.")
         if caller.expires_at is not None:
-            self._shared.deadlines.at(self._connection, caller.expires_at, "the token has expired")
+            self._shared.deadlines.at(self._connection, caller.expires_at, "The token has expired.")
         return caller
 
     def _say(self, frame: ServerFrame) -> None:

@@ -8,8 +8,18 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
-from tests.browser.talking import expect_live, expect_texts, message, messages, say, store_many, texts
+from tests.browser.talking import (
+    expect_live,
+    expect_texts,
+    message,
+    messages,
+    say,
+    somebody,
+    store_many,
+    texts,
+)
 from tests.parts.roles import Roles, fresh, installed
+from tests.parts.waiting import until
 
 COUNT = 5_000
 KEPT = 300
@@ -137,6 +147,21 @@ def test_what_is_said_meanwhile_is_there_for_who_comes_back_to_the_end(open_page
     say(page, "453")
     expect(message(page, "453")).to_be_in_viewport()
     assert numbers(page)[-1] == 453
+
+
+def test_more_than_a_page_that_was_not_read_begins_further_up(open_page: Open, roles: Roles) -> None:
+    erin = {"X-Chatq-User": somebody("erin")}
+    roles.http.put(f"/api/conversations/long/members/{erin['X-Chatq-User']}")
+    answer = roles.http.get("/api/conversations/long/messages", params={"limit": 80}).json()
+    read, first = answer["messages"][:2]
+    roles.http.patch(f"/api/messages/{read['id']}", json={"status": "read"}, headers=erin)
+    until(lambda: roles.http.get("/api/conversations", headers=erin).json()["conversations"][0]["unreadCount"] == 79)
+    page = open_page(user=erin["X-Chatq-User"], conversation="long")
+    expect_live(page)
+    expect(message(page, lines(COUNT - 1))).to_be_in_viewport(timeout=SECONDS)
+    expect(page.locator(".fresh:visible")).to_have_count(0)
+    scroll_until(page, COUNT - 80, by=-3_000)
+    expect(page.locator(".message", has=page.locator(".fresh:visible")).locator(".text")).to_have_text(first["content"])
 
 
 def test_page_that_stays_open_stays_small(open_page: Open, roles: Roles) -> None:

@@ -76,7 +76,7 @@ def check_whole(page: Page) -> None:
 
 
 def test_title_of_a_conversation_is_text_too(open_page: Open, roles: Roles) -> None:
-    title = f"<b>{OVERRIDE}evil</b>"
+    title = f"<b>{OVERRIDE}evil</b>{' and on' * 20}"
     answer = roles.http.post(
         "/api/conversations", json={"title": title, "members": ["bob"]}, headers={"X-Chatq-User": "alice"}
     )
@@ -86,6 +86,9 @@ def test_title_of_a_conversation_is_text_too(open_page: Open, roles: Roles) -> N
     expect(page.locator(f".conversation[data-id='{room}'] .name")).to_have_text(title)
     assert page.locator("h1 *, .conversation .name *").count() == 0
     assert "<b>" in page.evaluate("document.title")
+    # Nor does it make the field higher in which one writes
+    expect(field(page)).to_have_attribute("placeholder", f"Message {title}")
+    assert field(page).evaluate("(field) => field.offsetHeight") < 60
 
 
 def test_hostile_content_can_be_edited_and_deleted(open_page: Open) -> None:

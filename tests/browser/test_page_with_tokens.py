@@ -52,7 +52,7 @@ def test_the_page_asks_again_when_the_token_has_ended(open_page: Open, complaint
     page, room = open_page(), fresh()
     enter(page, token(seconds=4), room)
     expect_live(page)
-    expect(page.get_by_label("Your token")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_have_text("The token has expired.")
     enter(page, "nonsense.of.mine", room)
     expect(page.get_by_text("it does not say whose it is")).to_be_visible()
     enter(page, token(), room)
@@ -99,10 +99,13 @@ def test_who_was_let_out_may_be_let_in_again(open_page: Open, roles: Roles, comp
     expect_texts(page, ["hello"])
     alice.sent(room, "and hear this")
     expect_texts(page, ["hello", "and hear this"])
+    here = page.get_by_role("button", name="Nobody else is here")
+    expect(here).to_be_visible()
     page.get_by_label("Message", exact=True).press_sequentially("I am wri")
     assert alice.ask("DELETE", f"/api/conversations/{room}/members/{name}").status_code == 204
     expect(page.get_by_text(f"You are not in {room} any more.")).to_be_visible()
     expect(page.get_by_label("Message", exact=True)).to_be_disabled()
+    expect(here).to_be_hidden()
     # Which is told once
     page.get_by_role("heading", level=1).click()
     page.evaluate("fetch('/healthz')")
@@ -142,6 +145,7 @@ def test_members_are_let_in_and_strangers_are_not(open_page: Open, complaints: l
     # And nobody else gets in
     stranger = open_page()
     enter(stranger, token(somebody("mallory")), room)
-    expect(stranger.get_by_text("The conversation could not be loaded")).to_be_visible()
+    refusal = stranger.get_by_role("alert").get_by_text("The conversation could not be loaded")
+    expect(refusal).to_be_visible(timeout=SECONDS)
     expect(stranger.get_by_label("Message", exact=True)).to_be_disabled()
     complaints.clear()

@@ -12,7 +12,7 @@ const WORDS = { connecting: "Connecting…", online: "Live", offline: "Reconnect
 /** @param {string} state @param {any} [error] */
 export function showState(state, error) {
   const element = find("state");
-  const text = state === "closed" ? `Disconnected: ${error?.message ?? "closed"}` : WORDS[state];
+  const text = state === "closed" ? ["Disconnected", error?.message].filter(Boolean).join(": ") : WORDS[state];
   // The first attempts of a client that comes back are no news.
   const shown = state === "connecting" && element.dataset.state === "offline" ? WORDS.offline : text;
   element.dataset.state = state === "connecting" ? element.dataset.state : state;

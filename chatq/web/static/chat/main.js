@@ -33,7 +33,7 @@ function start(me) {
   function refused(reason) {
     chat.close();
     address.forgetToken();
-    showState("closed", new Error(reason));
+    showState("closed"); // why, the dialog says
     askWhoItIs(reason);
   }
 

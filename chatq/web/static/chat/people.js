@@ -54,6 +54,7 @@ export class People {
   forget(conversation) {
     this.#here.delete(conversation);
     this.#typing.delete(conversation);
+    this.onChange(conversation);
   }
 
   /** Show who is in a conversation. @param {any[]} members @param {string} conversation */

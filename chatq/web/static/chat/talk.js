@@ -27,6 +27,8 @@ export class Talk {
   #entered = false;
   /** Somebody said something that was not seen. */
   #news = false;
+  /** Up to where one had read when one came; null once it is known where the rest begins. @type {number | null} */
+  #readSeq = null;
 
   /**
    * @param {any} chat @param {string} me
@@ -42,7 +44,10 @@ export class Talk {
     const focus = () => this.composer.focus();
     this.outbox = new Outbox(chat, me, () => this.timeline.refresh(), onFailed, focus);
     const edges = { older: find("older"), newer: find("newer") };
-    this.timeline = new Timeline(chat, me, this.place, this.outbox, edges, () => this.look());
+    this.timeline = new Timeline(chat, me, this.place, this.outbox, edges, () => {
+      this.#markFresh();
+      this.look();
+    });
     this.composer = new Composer(chat, me, (content) => this.#send(content), () => this.changes.editLast());
     this.changes = new Changes(chat, this.timeline, this.composer);
     this.place.onMoved = () => {
@@ -71,6 +76,7 @@ export class Talk {
     this.#title = this.conversations.get(id)?.title ?? null;
     this.#members = [];
     this.#entered = false;
+    this.#readSeq = null;
     this.changes.cancel();
     this.timeline.begin(id);
     this.conversations.open(id);
@@ -91,7 +97,7 @@ export class Talk {
         if (visit !== this.#visit) return;
         if (error.code === "unauthorized") return this.onRefused(error.message);
         this.#loading(`The conversation could not be loaded: ${error.message}`);
-        if (FINAL.has(error.code)) return this.composer.enable(false);
+        if (FINAL.has(error.code)) return this.#shut();
         await new Promise((resolve) => setTimeout(resolve, Math.min(LONGEST_PAUSE, 500 * 2 ** attempt)));
       }
     }
@@ -111,7 +117,13 @@ export class Talk {
     if (id !== this.id) return this.conversations.remove(id);
     this.#entered = false;
     notify(`You are not in ${this.name} any more.`);
+    this.#shut();
+  }
+
+  /** Nothing can be said here, and who is here is not known. */
+  #shut() {
     this.composer.enable(false);
+    find("here").hidden = true;
   }
 
   /** Take what happened in the open conversation. @param {any[]} events */
@@ -163,7 +175,12 @@ export class Talk {
     this.#members = details.members;
     const member = details.members.find(({ userId }) => userId === this.me);
     if (member) this.receipts.know(id, member);
-    if (!this.#entered && member) this.#markFresh(member.readSeq);
+    if (!this.#entered && member) {
+      this.#readSeq = member.readSeq;
+      const first = this.#markFresh();
+      // One begins there if all of it is more than fits.
+      if (first && topOf(first) < topOf(find("scroll"))) this.place.toTop(first);
+    }
     this.#entered = true;
     this.composer.begin(id, this.name);
     this.showHead();
@@ -181,14 +198,21 @@ export class Talk {
     });
   }
 
-  /** Say where begins what one has not read, and begin there if all of it is more than fits. @param {number} readSeq */
-  #markFresh(readSeq) {
-    const first = this.timeline.views.find(({ mine, message }) => !mine && message.seq > readSeq);
-    if (!first || first.message.seq === this.timeline.views[0].message.seq) return;
+  /**
+   * Say where begins what one has not read, as soon as that is in the window.
+   * @returns {HTMLElement | undefined} the first message of it
+   */
+  #markFresh() {
+    const readSeq = this.#readSeq;
+    const { views, reachesBack } = this.timeline;
+    if (readSeq === null || (views[0]?.message.seq > readSeq && !reachesBack)) return undefined;
+    this.#readSeq = null;
+    const first = views.find(({ mine, message }) => !mine && message.seq > readSeq);
+    // Who has read nothing need not be told.
+    if (!first || first === views[0]) return undefined;
     first.fresh = true;
     this.timeline.refresh();
-    const top = first.element.getBoundingClientRect().top;
-    if (top < find("scroll").getBoundingClientRect().top) this.place.toTop(first.element);
+    return first.element;
   }
 
   /** Whether somebody looks at the conversation. */
@@ -208,8 +232,10 @@ export class Talk {
   }
 
   #loading(text) {
-    find("loading").textContent = text;
-    find("loading").hidden = !text;
+    const told = find("loading");
+    // It is read out as often as it changes.
+    if (told.textContent !== text) told.textContent = text;
+    told.hidden = !text;
   }
 
   async #showPeople() {
@@ -237,4 +263,9 @@ export class Talk {
       refusal.hidden = false;
     }
   }
+}
+
+/** @param {Element} element */
+function topOf(element) {
+  return element.getBoundingClientRect().top;
 }

@@ -50,7 +50,7 @@ export function row(name, schema, required, inner = null, place = "") {
       { class: "field" },
       element("code", {}, name),
       element("span", { class: "type" }, ...describeType(schema)),
-      place ? element("span", { class: "type" }, `in the ${place === "header" ? "head" : place}`) : null,
+      place ? element("span", { class: "type" }, `in the ${place}`) : null,
       required ? element("span", { class: "tag" }, "required") : null,
     ),
     about ? element("p", {}, ...inline(about.replaceAll("\n", " "))) : null,
