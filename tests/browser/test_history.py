@@ -158,7 +158,7 @@ def test_more_than_a_page_that_was_not_read_begins_further_up(open_page: Open, r
     until(lambda: roles.http.get("/api/conversations", headers=erin).json()["conversations"][0]["unreadCount"] == 79)
     page = open_page(user=erin["X-Chatq-User"], conversation="long")
     expect_live(page)
-    expect(message(page, lines(COUNT - 1))).to_be_in_viewport(timeout=SECONDS)
+    expect(message(page, lines(COUNT - 1))).to_be_in_viewport()
     expect(page.locator(".fresh:visible")).to_have_count(0)
     scroll_until(page, COUNT - 80, by=-3_000)
     expect(page.locator(".message", has=page.locator(".fresh:visible")).locator(".text")).to_have_text(first["content"])

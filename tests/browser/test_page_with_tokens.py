@@ -146,6 +146,6 @@ def test_members_are_let_in_and_strangers_are_not(open_page: Open, complaints: l
     stranger = open_page()
     enter(stranger, token(somebody("mallory")), room)
     refusal = stranger.get_by_role("alert").get_by_text("The conversation could not be loaded")
-    expect(refusal).to_be_visible(timeout=SECONDS)
+    expect(refusal).to_be_visible()
     expect(stranger.get_by_label("Message", exact=True)).to_be_disabled()
     complaints.clear()
