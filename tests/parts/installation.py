@@ -108,8 +108,10 @@ class Installation:
     # --- what is in the database -----------------------------------------------------------------
 
     def rows(self, query: str, **parameters: Any) -> list[Any]:
-        """Return the rows of a query in SQL."""
+        """Return the rows of a query in SQL, however many there are."""
         with self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             return list(connection.execute(text(query), parameters).all())
 
     def one(self, query: str, **parameters: Any) -> Any:

@@ -44,6 +44,8 @@ class Roles:
         """Start the API and wait until it answers."""
         running = self.chatq.fork(API, "api", "--port", str(self.port), *args, env={**self.environment, **(env or {})})
         running.wait_for("listening")
+        # By the arbiter, which only then starts the process that answers.
+        self.http.get("/healthz").raise_for_status()
         return running
 
     def start_worker(self) -> Running:
