@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from uuid import uuid4
 
 import redis
+import structlog
 from sqlalchemy import Engine
 
 from chatq.domain.wire import Wire, encode
+from chatq.errors import RedisError
 from chatq.queue import keys
 from chatq.queue.connection import translated
 from chatq.store import members
@@ -24,10 +27,14 @@ TRUSTED_SECONDS = 60.0
 """How long a membership is believed while announcements are heard."""
 UNHEARD_SECONDS = 3.0
 """How long it is believed while they are not."""
+HEED_SECONDS = 1.0
+"""How long an announcement waits for those who hear it to go by it."""
 MAX_KNOWN = 50_000
 _STRIPES = 1024
 _EXISTS = ""
 """Stands for the user, which it can never be, where only the conversation matters."""
+
+log = structlog.get_logger("chatq.access")
 
 
 class Change(Wire):
@@ -36,16 +43,42 @@ class Change(Wire):
     conversation_id: str
     user_id: str
     removed: bool
+    heeded: str
+    """The list in Redis to which each process adds that it goes by the change."""
 
 
-def announce(client: redis.Redis, changes: Iterable[Change]) -> None:
-    """Tell every API process of changes that are committed.
+def announce(client: redis.Redis, conversation_id: str, user_id: str, *, removed: bool) -> None:
+    """Tell every API process of a change that is committed, and wait until all that hear of it go by it.
+
+    Whoever learns that somebody was removed may rely on it: nobody lets that user in any more, nor sends them anything.
+    Only a process that does not get round to it for :data:`HEED_SECONDS` is not waited for.
 
     Raises:
         RedisError: it is unknown whether they heard of it.
     """
+    heeded = keys.heeded(uuid4().hex)
+    change = Change(conversation_id=conversation_id, user_id=user_id, removed=removed, heeded=heeded)
+    deadline = time.monotonic() + HEED_SECONDS
     with translated():
-        client.publish(keys.MEMBERS, b"\n".join(map(encode, changes)))
+        waiting = int(client.publish(keys.MEMBERS, encode(change)))
+        while waiting:
+            # 0 would be for ever.
+            if client.blpop([heeded], timeout=max(0.01, deadline - time.monotonic())) is None:
+                log.info("a change of members is not heeded everywhere yet", processes=waiting)
+                break
+            waiting -= 1
+
+
+def heed(client: redis.Redis, change: Change) -> None:
+    """Tell whoever announced a change that this process goes by it from now on."""
+    try:
+        with translated(), client.pipeline(transaction=False) as pipe:
+            pipe.rpush(change.heeded, "1")
+            pipe.expire(change.heeded, 10)
+            pipe.execute()
+    except RedisError as error:
+        # They wait a little longer.
+        log.debug("a change of members could not be answered", reason=error.detail)
 
 
 class Memberships:

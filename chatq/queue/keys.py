@@ -90,6 +90,11 @@ def user_channel(user_id: str) -> str:
     return f"{CHATQ}:user:{user_id}"
 
 
+def heeded(announcement: str) -> str:
+    """Return the list to which each API process that goes by an announced change of members adds an entry."""
+    return f"{CHATQ}:heeded:{announcement}"
+
+
 def handler_claims(worker: str) -> str:
     """Return the list of the jobs that a handler worker has taken and not ended."""
     return f"{CHATQ}:handlers:{worker}"

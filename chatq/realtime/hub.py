@@ -10,7 +10,7 @@ import redis
 import structlog
 from sqlalchemy import Engine
 
-from chatq.access.membership import Change, Memberships
+from chatq.access.membership import Change, Memberships, heed
 from chatq.domain.wire import decode, encode
 from chatq.errors import Forbidden
 from chatq.queue import keys
@@ -49,6 +49,7 @@ class Hub:
         """Take a client for the bus alone, and one for short questions."""
         # Whoever is removed from a conversation is not to see what comes after that.
         self._bus = Bus(bus_client, self, urgent=keys.MEMBERS)
+        self._client = client
         self._engine = engine
         self._memberships = memberships
         self._connections: set[Connection] = set()
@@ -247,6 +248,7 @@ class Hub:
         self._memberships.forget(change.conversation_id, change.user_id)
         if change.removed:
             self._expel(change.conversation_id, change.user_id)
+        gevent.spawn(heed, self._client, change)
 
     def _expel_removed(self) -> None:
         """Let those follow no more who were removed while nothing was heard."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import request
 from redis import Redis
 
-from chatq.access.membership import Change, Memberships, announce
+from chatq.access.membership import Memberships, announce
 from chatq.access.rules import Rules
 from chatq.domain.clock import timestamp
 from chatq.domain.wire import Wire, decode
@@ -30,8 +30,8 @@ class Membership(Wire):
 class Members:
     """The routes under ``/api/conversations/{id}/members``.
 
-    A change is announced once it is committed. Where that fails, the request fails, and is to be sent again: the
-    announcement is repeated even if the change is not.
+    A change is announced once it is committed, and answered once it is heeded. Where that fails, the request fails, and
+    is to be sent again: the announcement is repeated even if the change is not.
     """
 
     def __init__(self, services: Services, rules: Rules, memberships: Memberships) -> None:
@@ -73,7 +73,7 @@ class Members:
 
     def _tell(self, conversation_id: str, user_id: str, *, removed: bool) -> None:
         self._memberships.forget(conversation_id, user_id)
-        announce(self._redis, [Change(conversation_id=conversation_id, user_id=user_id, removed=removed)])
+        announce(self._redis, conversation_id, user_id, removed=removed)
 
 
 def _check_ids(conversation_id: str, user_id: str) -> None:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import Engine
 
 from chatq.access import membership
-from chatq.access.membership import TRUSTED_SECONDS, UNHEARD_SECONDS, Memberships
+from chatq.access.membership import (
+    TRUSTED_SECONDS,
+    UNHEARD_SECONDS,
+    Change,
+    Memberships,
+    announce,
+    heed,
+)
 from chatq.domain.clock import timestamp
+from chatq.domain.wire import decode
 from chatq.errors import UnknownConversation
+from chatq.queue import keys
 from chatq.store import members
 from chatq.store.members import Role
+from tests.parts.valkey import Valkey
+from tests.parts.waiting import PATIENCE_SECONDS, until
 
 
 class Clock:
@@ -140,3 +153,26 @@ def test_what_was_not_used_for_longest_goes_first(
         remove(engine, user)
     assert known.role("c", "ann") == "owner"
     assert known.role("c", "bob") is None
+
+
+def test_an_announcement_waits_until_all_who_hear_it_go_by_it(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a process that listens, and one that announces a change
+    monkeypatch.setattr(membership, "HEED_SECONDS", PATIENCE_SECONDS)
+    with valkey.client() as client, client.pubsub() as listening, ThreadPoolExecutor(1) as thread:
+        listening.subscribe(keys.MEMBERS)
+        assert next(listening.listen())["type"] == "subscribe"
+        announcing = thread.submit(announce, client, "c", "bob", removed=True)
+        change = decode(next(listening.listen())["data"], Change)
+        assert (change.conversation_id, change.user_id, change.removed) == ("c", "bob", True)
+        assert not announcing.done()
+        # When the one that listens says that it goes by it, the other one goes on
+        heed(client, change)
+        announcing.result(PATIENCE_SECONDS)
+        # Nor does it wait for ever, or where nobody listens
+        monkeypatch.setattr(membership, "HEED_SECONDS", 0.0)
+        announce(client, "c", "bob", removed=True)
+        listening.unsubscribe()
+        monkeypatch.setattr(membership, "HEED_SECONDS", PATIENCE_SECONDS)
+        until(lambda: client.pubsub_numsub(keys.MEMBERS)[0][1] == 0)
+        announce(client, "c", "bob", removed=True)
+        assert client.keys(keys.heeded("*")) == []
