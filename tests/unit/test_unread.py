@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, event, update
 
 from chatq.domain.clock import timestamp
 from chatq.store import members
@@ -56,3 +58,14 @@ def test_each_conversation_has_a_count_of_its_own(counted: Engine) -> None:
     found = {view.id: view.unread_count for view in list_conversations(counted, "bob")}
     assert found == {"c": 450, "empty": 0}
     assert list_conversations(counted, "nobody") == []
+
+
+def test_who_is_removed_while_the_conversations_are_being_listed_is_told_of_no_unread_there(counted: Engine) -> None:
+    def remove(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
+        if statement.startswith("SELECT") and "count(" in statement:
+            members.remove_member(counted, "c", "bob", by="ann", allow=lambda _role: None)
+
+    event.listen(counted, "before_cursor_execute", remove)
+    # What one state of the database says is whole; where each query sees another, it is nothing
+    assert [view.unread_count for view in list_conversations(counted, "bob")] in ([450], [])
+    assert list_conversations(counted, "bob") == []
