@@ -6,6 +6,7 @@ import json
 import re
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 from chatq.client.errors import NoAnswer, refusal
@@ -35,15 +36,15 @@ def ask(url: str, headers: dict[str, str], method: str, path: str, document: obj
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:
-        with error:
-            raise _problem(error.code, error.read()) from None
-    except (OSError, ValueError) as error:
+        raise _problem(error) from None
+    except (OSError, HTTPException, ValueError) as error:
         raise NoAnswer(f"The server does not answer: {error}") from error
 
 
-def _problem(status: int, body: bytes) -> ChatqError:
+def _problem(error: urllib.error.HTTPError) -> ChatqError:
     try:
-        document = json.loads(body)
+        with error:
+            document = json.load(error)
         return refusal(document["code"], document["detail"])
-    except (ValueError, KeyError, TypeError):
-        return ChatqError(f"The server answered {status}.")
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        return ChatqError(f"The server answered {error.code}.")

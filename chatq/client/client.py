@@ -46,7 +46,7 @@ class Client:
                 without a function of their own, and with all that belongs to no conversation; without it,
                 :meth:`events` has them.
         """
-        if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:
+        if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname or urlsplit(url).port == 0:
             raise ValueError(f"url must begin with http:// or https:// and a host, unlike {url!r}")
         if user_id is not None:
             _check_text(user_id=user_id)

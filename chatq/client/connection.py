@@ -104,7 +104,8 @@ class Connection:
                 code, reason = error.rcvd.code, error.rcvd.reason
         except _NoToken:
             reason = "no token"
-        except (OSError, WebSocketException, json.JSONDecodeError) as error:
+        except (OSError, ValueError, ImportError, WebSocketException) as error:
+            # No JSON, a name that no DNS takes, or a kind of proxy for which a package is missing, too.
             reason = str(error)
         finally:
             self._outgoing.put(None)

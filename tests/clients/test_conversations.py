@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
+from threading import Thread
+
 import pytest
 
 from tests.clients.conftest import Open
@@ -78,3 +82,22 @@ def test_what_became_of_a_message_and_of_its_jobs_can_be_asked(open_client: Open
 def test_what_an_address_would_take_for_a_folder_is_not_asked_for(open_client: Open, conversation: str) -> None:
     with pytest.raises(Refused, match="invalid-fields"):
         open_client().do("conversation", conversationId=conversation)
+
+
+def test_an_answer_that_breaks_off_is_none(open_client: Open) -> None:
+    # Given a server that dies while it answers
+    def answer() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"conversations": [')
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=answer, daemon=True).start()
+        client = open_client(f"http://127.0.0.1:{server.getsockname()[1]}", userId="alice")
+        # Then whoever asks is told so
+        with pytest.raises(Refused, match=r"no-answer|NoAnswer"):
+            client.do("conversations")
+        server.shutdown(socket.SHUT_RDWR)

@@ -45,14 +45,17 @@ def test_events_are_iterated_until_the_client_is_closed(roles: Roles) -> None:
         client.join(conversation)
 
 
-def test_a_server_that_is_not_there_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("host", "reason"), [("127.0.0.1", "Connection refused"), ("chat..example", "label empty or too long")]
+)
+def test_a_server_that_is_not_there_is_told_of_once(caplog: pytest.LogCaptureFixture, host: str, reason: str) -> None:
     caplog.set_level("INFO", "chatq.client")
     # Given a client that tries again and again to reach a server that is not there
-    with Client(f"http://127.0.0.1:{free_port()}", user_id="alice"):
+    with Client(f"http://{host}:{free_port()}", user_id="alice"):
         until(lambda: len(caplog.records) > 1, what="two attempts")
     # Then a program that has set no logging up is told so, but not at each attempt
     assert [record.levelname for record in caplog.records][:2] == ["WARNING", "INFO"]
-    assert "Connection refused" in caplog.records[0].message
+    assert reason in caplog.records[0].message
 
 
 def test_refusals_are_the_errors_that_the_server_names(roles: Roles) -> None:
@@ -67,6 +70,8 @@ def test_refusals_are_the_errors_that_the_server_names(roles: Roles) -> None:
     for url in ("ws://127.0.0.1", "http://"):
         with pytest.raises(ValueError, match="must begin with http"):
             Client(url)
+    with pytest.raises(ValueError, match="Port out of range"):
+        Client("http://127.0.0.1:99999")
 
 
 def test_what_cannot_be_sent_is_refused_where_it_is_said_and_the_client_lives(roles: Roles) -> None:

@@ -132,3 +132,14 @@ def test_who_was_too_fast_waits_as_long_as_the_server_says(slow_wire: Wire) -> N
 
     refusals = [frame for frame in slow_wire.passed if b'"rate-limited"' in frame]
     assert len(refusals) <= len(clients), refusals
+
+
+def test_a_browser_that_opens_no_socket_to_an_address_is_not_kept_waiting() -> None:
+    client = Driven("javascript", "http://127.0.0.1:99999", userId="alice")
+    try:
+        ended = client.wait(lambda: next((e for e in client.events if e.get("state") == "closed"), None))
+        assert ended["error"]["code"] == "no-socket"
+        with pytest.raises(Refused):
+            client.do("send", conversationId="c", content="hello")
+    finally:
+        client.close()

@@ -343,7 +343,10 @@ export class Chatq {
       this.#token = undefined;
       answer = await ask();
     }
-    const found = await answer.json().catch(() => ({ detail: `The server answered ${answer.status}.` }));
+    const found = await answer.json().catch((error) => {
+      if (answer.ok) throw new ChatqError("no-answer", `The server's answer broke off: ${error.message}`);
+      return { detail: `The server answered ${answer.status}.` };
+    });
     if (!answer.ok) throw new ChatqError(found.code ?? "internal", found.detail);
     return found;
   }
@@ -359,7 +362,13 @@ export class Chatq {
       return this.#retry(new ChatqError("no-token", String(error)));
     }
     if (this.#state !== "connecting") return;
-    const socket = (this.#socket = new this.#WebSocket(`${this.url.replace(/^http/, "ws")}/ws`));
+    let socket;
+    try {
+      socket = this.#socket = new this.#WebSocket(`${this.url.replace(/^http/, "ws")}/ws`);
+    } catch (error) {
+      // No address, or none that this page may use: http from https. That will be so the next time, too.
+      return this.#end(new ChatqError("no-socket", String(error)));
+    }
     this.#time("greeting", GREETING_TIMEOUT, () => this.#lost(1006, "no greeting"));
     socket.onerror = () => {}; // a close follows
     socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
