@@ -29,8 +29,19 @@ from tests.parts.valkey import Valkey
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# No deadline for one example, since machines differ, and no files left behind.
-settings.register_profile("chatq", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+# No deadline for one example, and no complaint that depends on the machine or on chance; no files left behind. What
+# examples share is meant.
+settings.register_profile(
+    "chatq",
+    deadline=None,
+    database=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
 settings.load_profile("chatq")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -24,7 +24,7 @@ from tests.parts.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts what a process holds as Linux tells")
 
-FUZZ = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=80)
 
 
 class Target(NamedTuple):

@@ -321,7 +321,7 @@ def test_a_signal_to_a_run_whose_worker_is_at_work_leaves_nothing(on_sqlite: Ins
     # When it is asked to end
     run.send_signal(signal.SIGINT)
     # Then it removes what is in the database, and what still waits
-    assert run.wait(90) == 1
+    assert run.wait(150) == 1
     is_clean(on_sqlite, NOTHING)
 
 
@@ -330,7 +330,7 @@ def test_a_process_that_dies_ends_it_and_nothing_is_left(on_sqlite: Installation
     run = start(on_sqlite, 500)
     until(lambda: children(run.pid, f"chatq {role}"), what=role)
     kill_child(run.pid, f"chatq {role}")
-    assert run.wait(90) == 1
+    assert run.wait(150) == 1
     assert run.stderr[-1] == f"chatq: chatq {role} was killed by signal 9.\n"
     is_clean(on_sqlite, NOTHING)
 
@@ -349,7 +349,7 @@ def test_what_cannot_be_removed_is_named(on_sqlite: Installation, valkey: Valkey
     run = start(on_sqlite, 100_000)
     valkey.kill()
     # Then it fails as every command does without Redis, and says what is left
-    assert run.wait(90) == 3
+    assert run.wait(150) == 3
     said = "".join(run.stderr)
     assert "Not everything that the run made could be removed. Redis does not answer" in said
     assert "What is left belongs to the conversations bench:" in said

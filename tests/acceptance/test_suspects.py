@@ -40,7 +40,7 @@ def test_a_row_that_an_operator_holds_does_not_block_its_lane(chatq: Chatq, valk
 
         # Then those of the other conversation are stored although the lock stays
         count = f"SELECT count(*) FROM messages WHERE conversation_id = '{free}'"
-        until(lambda: installation.one(count)[0] == 5, 90, "the other conversation's messages stored")
+        until(lambda: installation.one(count)[0] == 5, 150, "the other conversation's messages stored")
         # And the worker ends when it is told to
         assert worker.terminate() == 0
         session.rollback()

@@ -23,6 +23,7 @@ class Windows:
 
     def __init__(self, browser: Browser) -> None:
         self._context = browser.new_context()
+        self._context.set_default_timeout(PATIENCE_MS)
         self._pages: dict[str, Page] = {}
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import Engine, delete, event, select
@@ -346,7 +346,7 @@ def be_patient(connection: Any, _record: object) -> None:
     connection.commit()
 
 
-some = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+some = settings(max_examples=60)
 
 
 @some

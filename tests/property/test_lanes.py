@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -474,10 +474,7 @@ def test_workers_in_any_order_keep_every_lane_in_order(quick_valkey: Valkey) -> 
         settings=settings(
             max_examples=40,
             stateful_step_count=40,
-            deadline=None,
-            database=None,
             # To shrink takes minutes: a failure tells its steps anyway.
             phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
         ),
     )

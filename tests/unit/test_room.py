@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import gevent
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, insert, update
 
@@ -358,7 +358,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(steps=STEPS)
 def test_whatever_happens_followers_get_every_event_once_and_in_order(
     database: Engine, steps: list[tuple[str, ...]]
