@@ -19,9 +19,7 @@ def check_installation(client: redis.Redis, installation_id: str, database: str)
         RedisError: Redis cannot be used.
     """
     with translated():
-        client.set(keys.INSTALLATION, installation_id, nx=True)
-        # Emptied in between, it holds nobody's queues, and the next check records whose they are.
-        recorded = as_text(client.get(keys.INSTALLATION)) or installation_id
+        recorded = _record(client, keys.INSTALLATION, installation_id)
     if recorded != installation_id:
         raise OtherInstallation(
             f"This Redis holds the queues of installation {recorded}, but the database {database} is "
@@ -38,8 +36,7 @@ def check_lanes(client: redis.Redis, lanes: int) -> None:
         RedisError: Redis cannot be used.
     """
     with translated():
-        client.set(keys.LANES, lanes, nx=True)
-        recorded = as_text(client.get(keys.LANES)) or str(lanes)
+        recorded = _record(client, keys.LANES, str(lanes))
     if not recorded.isdecimal():
         raise BadSetting(
             f"The key {keys.LANES!r} in Redis holds {recorded!r}, which is no number of lanes: somebody else wrote it. "
@@ -51,3 +48,12 @@ def check_lanes(client: redis.Redis, lanes: int) -> None:
             f"to change it, stop everything, let `chatq worker --burst` empty the queues, and delete the key "
             f"{keys.LANES!r} in Redis."
         )
+
+
+def _record(client: redis.Redis, key: str, value: str) -> str:
+    """Return what the key holds: ``value``, if it held nothing."""
+    # A Redis whose memory is full can be asked, and its workers are to start, for they make room.
+    if not client.get(key):
+        client.set(key, value, nx=True)
+    # Emptied in between, it holds nobody's queues, and the next check records whose they are.
+    return as_text(client.get(key)) or value

@@ -9,7 +9,7 @@ import redis
 from chatq.errors import JobRefused
 from chatq.queue import keys
 from chatq.queue.codec import decode_job, encode_job, lane_of_job
-from chatq.queue.connection import as_bytes, as_text
+from chatq.queue.connection import as_bytes
 from chatq.queue.scripts import Argument, run
 
 AT_ONCE = 500
@@ -31,8 +31,7 @@ class Router:
         Raises:
             redis.RedisError: Redis cannot be used.
         """
-        mine = self._client.set(keys.ROUTER, self._token, nx=True, px=LEASE_MS)
-        if not mine and as_text(self._client.get(keys.ROUTER)) != self._token:
+        if not run(self._client, "route_lease", [keys.ROUTER], [self._token, LEASE_MS]):
             return 0
         # As they are: one that is no text is not to stop the others, and the lane's worker knows what to do with it.
         ids = [as_bytes(raw) for raw in self._client.lrange(keys.queue(keys.MESSAGES), 0, AT_ONCE - 1)]

