@@ -98,7 +98,8 @@ def origins(text: str) -> tuple[str, ...]:
         is_origin = parts.scheme in {"http", "https"} and origin == f"{parts.scheme}://{parts.netloc}"
         if not is_origin or not parts.hostname or "@" in origin or "*" in origin:
             raise ValueError("origins such as https://chat.example:8443 are needed, separated by commas")
-    return tuple(dict.fromkeys(found))
+    # Browsers leave out the port that goes without saying.
+    return tuple(dict.fromkeys(re.sub(r"(?<=^https):(.*):443$|(?<=^http):(.*):80$", r":\1\2", each) for each in found))
 
 
 def redis_url(url: str) -> str:

@@ -28,8 +28,8 @@ _DEVELOPMENT = "This server runs in development mode: whoever is named is believ
 _HEADERS = {
     "Location": "Where it is told what became of it.",
     "Retry-After": "Seconds after which it is worth to try again.",
-    "RateLimit": "How many messages may still be sent (`r`), and in how many seconds it will be all of them (`t`), if "
-    "there is a limit.",
+    "RateLimit": "How many messages may still be sent (`r`), and in how many seconds it will be all of them (`t`), or, "
+    "where it was one too many, one; if there is a limit.",
     "RateLimit-Policy": "How many messages (`q`) may be sent in how many seconds (`w`), if there is a limit.",
     "WWW-Authenticate": "That a bearer token is asked for, and whether there was one.",
 }
