@@ -289,7 +289,9 @@ def test_a_bad_flag_is_called_by_its_flag() -> None:
 
 
 def test_origins_are_those_that_browsers_send() -> None:
-    given_list = " https://Chat.example , http://localhost:3000/,https://chat.example:443,http://chat:80,https://chat:80"
+    given_list = (
+        " https://Chat.example , http://localhost:3000/,https://chat.example:443,http://chat:80,https://chat:80"
+    )
     assert settings({"CHATQ_ALLOWED_ORIGINS": given_list}).allowed_origins == (
         "https://chat.example",
         "http://localhost:3000",
