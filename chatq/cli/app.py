@@ -118,7 +118,7 @@ def _fail(message: str, code: int) -> int:
 def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = "chatq" if context is None else context.command_path
-    message = error.format_message().rstrip(".")
+    message = error.format_message().replace("Value error, ", "").rstrip(".")  # pydantic's words, for nobody here
     end = "" if message.endswith("?") else "."
     return f"{message}{end} See `{command} --help`."
 

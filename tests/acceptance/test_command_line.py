@@ -127,7 +127,10 @@ def test_help_waits_for_nothing_heavy() -> None:
         (["--nonsense"], "No such option: --nonsense. See `chatq --help`."),
         (["db", "nonsense"], "No such command 'nonsense'. See `chatq db --help`."),
         (["worker", "--processes", "0"], "See `chatq worker --help`."),
-        (["worker", "--only", "nonsense"], "See `chatq worker --help`."),
+        (
+            ["worker", "--only", "nonsense"],
+            "Invalid value for '--only': 'nonsense' is not one of 'messages', 'handlers'. See `chatq worker --help`.",
+        ),
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_code_2(chatq: Chatq, arguments: list[str], said: str) -> None:

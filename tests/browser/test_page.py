@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import expect
 
@@ -38,6 +39,13 @@ def test_two_people_talk_to_each_other(open_page: Open) -> None:
     expect(messages(alice).nth(0).locator(".time")).to_have_text(re.compile(r"\d\d:\d\d"))
     expect(messages(alice).nth(0).locator(".day")).to_have_text("Today")
     assert alice.title().endswith(f"{room} · chatq")
+
+    # Whoever comes back to the window on the next day, when nothing has happened since, sees that it is one
+    expect_tick(alice, "Hello Bob", "Read")
+    expect_tick(bob, "Hello Alice", "Read")
+    alice.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=1))
+    alice.evaluate("dispatchEvent(new Event('focus'))")
+    expect(messages(alice).nth(0).locator(".day")).to_have_text("Yesterday")
 
 
 def test_ticks_tell_how_far_a_message_has_come(open_page: Open) -> None:
@@ -134,7 +142,9 @@ def test_message_that_failed_after_it_was_accepted_says_so(open_page: Open, role
 def test_who_comes_without_a_name_is_asked_for_it(open_page: Open) -> None:
     page = open_page()
     dialog = page.get_by_role("dialog", name="Join a conversation")
+    cancel = dialog.get_by_role("button", name="Cancel")
     expect(dialog).to_be_visible()
+    expect(cancel).to_be_hidden()
     page.get_by_label("Your name").fill("not allowed")
     page.keyboard.press("Enter")
     expect(dialog).to_be_visible()
@@ -143,6 +153,11 @@ def test_who_comes_without_a_name_is_asked_for_it(open_page: Open) -> None:
     expect_live(page)
     expect(page.get_by_text("as carol")).to_be_visible()
     expect(page.get_by_role("heading", name="general")).to_be_visible()
+    # Whoever asks to be somebody else by mistake stays who they are
+    page.get_by_role("button", name="Switch").click()
+    cancel.click()
+    expect(dialog).to_be_hidden()
+    expect_live(page)
 
 
 def test_page_fits_narrow_and_wide_in_light_and_dark(open_page: Open, roles: Roles) -> None:

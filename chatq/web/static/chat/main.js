@@ -145,6 +145,7 @@ function start(me) {
 
   // --- beginning ---------------------------------------------------------------------------------
 
+  find("switch").addEventListener("click", () => askWhoItIs("", chat.state !== "closed"));
   find("me").textContent = me;
   paintFace(find("my-face"), me);
   const first = address.conversation() ?? "general";
@@ -155,7 +156,6 @@ function start(me) {
   talk.composer.focus();
 }
 
-find("switch").addEventListener("click", () => askWhoItIs());
 for (const button of document.querySelectorAll("dialog [data-close]")) {
   button.addEventListener("click", () => button.closest("dialog").close());
 }
@@ -163,6 +163,7 @@ for (const button of document.querySelectorAll("dialog [data-close]")) {
 if (address.isId(address.me()) && address.isId(address.conversation() ?? "general")) {
   start(address.me());
 } else {
+  find("switch").addEventListener("click", () => askWhoItIs());
   find("state").textContent = "Not joined";
   find("text").disabled = find("send").disabled = true;
   const unreadable = address.withTokens && address.token() !== "" && !address.isId(address.me());

@@ -3,8 +3,8 @@
 import * as address from "./address.js";
 import { find } from "./element.js";
 
-/** @param {string} [refusal] why the answer so far was none */
-export function askWhoItIs(refusal = "") {
+/** @param {string} [refusal] why the answer so far was none @param {boolean} [mayStay] whether one is somebody already */
+export function askWhoItIs(refusal = "", mayStay = false) {
   const dialog = find("start");
   if (address.withTokens) {
     find("explanation").textContent = "This server wants to know who you are.";
@@ -15,6 +15,7 @@ export function askWhoItIs(refusal = "") {
   }
   find("refusal").textContent = refusal;
   find("refusal").hidden = !refusal;
+  find("stay").hidden = !mayStay;
   find("name").value = address.me();
   const conversation = address.conversation() ?? "";
   find("room").value = address.isId(conversation) ? conversation : "general";

@@ -57,7 +57,8 @@ export class Talk {
     find("news").addEventListener("click", () => this.timeline.toEnd());
     find("here").addEventListener("click", () => this.#showPeople());
     find("invite").addEventListener("submit", (event) => this.#invite(event));
-    for (const kind of ["focus", "visibilitychange"]) globalThis.addEventListener(kind, () => this.look());
+    // Whoever comes back sees what is there, and perhaps on another day.
+    for (const kind of ["focus", "visibilitychange"]) globalThis.addEventListener(kind, () => this.timeline.refresh());
   }
 
   /** Whether one is in the conversation, as far as is known. */
