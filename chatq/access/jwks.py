@@ -67,6 +67,13 @@ class KeySet:
             raise TokenRefused(f"The token's {named} of its issuer's keys for {algorithm}.")
         return key
 
+    def find_newer(self, algorithm: str, key_id: str | None, key: PyJWK) -> PyJWK | None:
+        """Return what is in the place of a key that :meth:`find` returned; None if nothing else is, as far as is known."""
+        with self._fetching:
+            self._fetch_if_due()
+        newer = self._find(algorithm, key_id)
+        return None if newer is key else newer
+
     def _find(self, algorithm: str, key_id: str | None) -> PyJWK | None:
         fitting = [key for key in self._keys if key.algorithm_name == algorithm and key_id in {None, key.key_id}]
         return fitting[0] if fitting and (key_id is not None or len(fitting) == 1) else None

@@ -94,8 +94,7 @@ class Tokens:
             raise TokenRefused("The token is no JSON Web Token: three parts in base64url, with dots between them.")
         try:
             header = jwt.get_unverified_header(token)
-            algorithm = header.get("alg")
-            payload = _SIGNATURES.decode(token, self._key(algorithm, header.get("kid")), [str(algorithm)])
+            payload = self._payload(token, header.get("alg"), header.get("kid"))
             return msgspec.json.decode(payload, type=Claims)
         except InvalidSignatureError:
             raise TokenRefused("The token's signature is wrong: it was signed with another key, or changed.") from None
@@ -104,7 +103,21 @@ class Tokens:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise TokenRefused(f"The token's claims cannot be used: {_in_words(error)}.") from None
 
-    def _key(self, algorithm: object, key_id: object) -> str | jwt.PyJWK:
+    def _payload(self, token: str, algorithm: object, key_id: str | None) -> bytes:
+        key = self._key(algorithm, key_id)
+        try:
+            payload: bytes = _SIGNATURES.decode(token, key, [str(algorithm)])
+        except InvalidSignatureError:
+            if self._keys is None or isinstance(key, str):
+                raise
+            # Where keys have no ids, or a new one has the old one's, the issuer may have another by now.
+            newer = self._keys.find_newer(str(algorithm), key_id, key)
+            if newer is None:
+                raise
+            payload = _SIGNATURES.decode(token, newer, [str(algorithm)])
+        return payload
+
+    def _key(self, algorithm: object, key_id: str | None) -> str | jwt.PyJWK:
         accepted: list[str] = []
         if self._secret is not None:
             if algorithm == SHARED:
@@ -112,7 +125,7 @@ class Tokens:
             accepted.append(SHARED)
         if self._keys is not None:
             if algorithm in self._keys.algorithms:
-                return self._keys.find(str(algorithm), None if key_id is None else str(key_id))
+                return self._keys.find(str(algorithm), key_id)
             accepted.extend(self._keys.algorithms)
         raise TokenRefused(f"The token's algorithm is {str(algorithm)[:20]!r}; here {' or '.join(accepted)} is needed.")
 

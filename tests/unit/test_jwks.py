@@ -187,6 +187,24 @@ def test_a_new_key_is_found_but_made_up_ones_lead_to_few_requests(issuer: Issuer
     assert issuer.requests == 2
 
 
+@pytest.mark.parametrize("name_key", [True, False])
+def test_another_key_under_the_same_id_or_none_is_found_too(
+    issuer: Issuer, keys: KeySet, clock: Clock, name_key: bool
+) -> None:
+    # Given an issuer that changes its key; the new one has the same id, or none as before
+    tokens, former = Tokens(keys=keys), issuer.sign("ann", name_key=name_key)
+    tokens.verify(issuer.sign(name_key=name_key))
+    issuer.keys["r"] = rsa_key()
+    # Then as many forged tokens as there may be lead to few requests, and a genuine one is believed before long
+    for _ in range(3):
+        refusal(tokens, issuer.sign(name_key=name_key))
+    assert issuer.requests == 1
+    clock.now += COOLDOWN_SECONDS
+    assert tokens.verify(issuer.sign(name_key=name_key)).user_id == "alice"
+    assert "signature" in refusal(tokens, former)
+    assert issuer.requests == 2
+
+
 def test_a_withdrawn_key_is_given_up_after_a_while(issuer: Issuer, keys: KeySet, clock: Clock) -> None:
     tokens, old = Tokens(keys=keys), issuer.keys["r"]
     tokens.verify(issuer.sign("ann"))
