@@ -68,7 +68,7 @@ class KeySet:
         return key
 
     def find_newer(self, algorithm: str, key_id: str | None, key: PyJWK) -> PyJWK | None:
-        """Return what is in the place of a key that :meth:`find` returned; None if nothing else is, as far as is known."""
+        """Return what took the place of a key that :meth:`find` returned; None if nothing did, as far as is known."""
         with self._fetching:
             self._fetch_if_due()
         newer = self._find(algorithm, key_id)
