@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from chatq.queue import keys
 from chatq.realtime.meter import MAX_REFUSED_TOKENS, MAX_UNKNOWN_FRAMES
 from tests.acceptance.test_http import problem_of
-from tests.parts.client import Client, RawSocket, frame
+from tests.parts.client import RawSocket, frame
 from tests.parts.command import Chatq
 from tests.parts.forking import API
 from tests.parts.people import SECRET, Person
@@ -191,11 +191,6 @@ def test_pages_of_other_origins_may_read_what_is_left(sqlite_roles: Roles) -> No
 # --- websocket -----------------------------------------------------------------------------------
 
 
-def say_who(client: Client, user: str = "alice") -> None:
-    client.say("auth", userId=user)
-    client.expect("authenticated")
-
-
 def close_code_of(raw: RawSocket) -> int:
     """Wait for the end of a connection, whatever comes before it, and return its code."""
     while (got := raw.read()) is not None:
@@ -206,7 +201,7 @@ def close_code_of(raw: RawSocket) -> int:
 
 def test_a_send_above_the_limit_is_refused_and_the_socket_stays_open(limited: Roles) -> None:
     with limited.connect() as client:
-        say_who(client)
+        client.auth("alice")
         for number in range(7):
             client.say("send", ref=f"{number}", conversationId="c", messageData={"content": f"{number}"})
         answers = [client.hear() for _ in range(7)]
@@ -224,7 +219,7 @@ def test_a_send_above_the_limit_is_refused_and_the_socket_stays_open(limited: Ro
 
 def test_who_floods_is_cut_off_and_others_are_not(limited: Roles) -> None:
     with limited.connect() as other, RawSocket(limited.port) as raw:
-        say_who(other, "bob")
+        other.auth("bob")
         raw.send(TEXT, b'{"type":"auth","userId":"flood"}')
         # One write: nobody can say that it was not fast.
         raw.socket.sendall(frame(TEXT, b'{"type":"nonsense"}') * 5000)
@@ -244,7 +239,7 @@ def test_who_floods_with_frames_that_are_no_messages_is_cut_off_as_well(limited:
 
 def test_a_user_joins_only_so_many_conversations(limited: Roles) -> None:
     with limited.connect() as client:
-        say_who(client, "joiner")
+        client.auth("joiner")
         for number in range(1500):
             client.say("join", conversationId=f"c{number % 7}", ref=f"{number}")
         client.say("leave", conversationId="none")

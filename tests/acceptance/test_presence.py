@@ -39,8 +39,7 @@ def there(roles: Roles, conversation: str, user: str | None) -> Iterator[Client]
     """Yield the client of somebody who has joined a conversation, and hears everything."""
     with roles.connect() as client:
         if user is not None:
-            client.say("auth", userId=user)
-            client.expect("authenticated")
+            client.auth(user)
         client.attentive = True
         client.join(conversation)
         yield client
@@ -124,11 +123,9 @@ def test_who_has_not_said_who_they_are_sees_others_and_is_not_seen(roles: Roles)
         hear_presence(alice, conversation, ("bob", False))
         hear_presence(nobody, conversation, ("bob", False))
         # When they say it, they are; and when they become somebody else, those are instead
-        nobody.say("auth", userId="carol")
-        nobody.expect("authenticated")
+        nobody.auth("carol")
         hear_presence(alice, conversation, ("carol", True))
-        nobody.say("auth", userId="dave")
-        nobody.expect("authenticated")
+        nobody.auth("dave")
         hear_presence(alice, conversation, ("carol", False), ("dave", True))
 
 

@@ -9,16 +9,11 @@ import pytest
 
 from chatq.domain.ids import new_id
 from tests.acceptance.conftest import ONE_DATABASE
-from tests.parts.client import Client, RawSocket, frame
+from tests.parts.client import RawSocket, frame
 from tests.parts.people import SECRET, Person
 from tests.parts.roles import Roles, fresh
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import until
-
-
-def auth(client: Client, user: str) -> None:
-    client.say("auth", userId=user)
-    client.expect("authenticated")
 
 
 def ids_in(roles: Roles, conversation: str) -> list[str]:
@@ -36,7 +31,7 @@ def test_status_moves_the_user_s_mark_and_is_answered_by_nothing(roles: Roles) -
     first, second, third = ids_in(roles, conversation)
     with roles.connect() as alice, roles.connect() as bob:
         alice.join(conversation)
-        auth(bob, "bob")
+        bob.auth("bob")
         # When bob has read two, and received the third
         for message, status in ((second, "read"), (third, "delivered"), (first, "read"), (second, "delivered")):
             bob.say("status", messageId=message, status=status)

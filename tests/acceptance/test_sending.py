@@ -55,8 +55,7 @@ def test_sent_message_is_accepted_stored_and_reaches_everybody(roles: Roles) -> 
     # Given two in a conversation, one of whom has said who they are
     conversation = fresh()
     with roles.connect() as alice, roles.connect() as bob:
-        alice.say("auth", userId="alice")
-        alice.expect("authenticated")
+        alice.auth("alice")
         bob.join(conversation)
         # When that one sends
         send(alice, conversation, "hello", 'ä"\\\u2028', clientMessageId="m-1", metadata={"a": 1})
@@ -88,8 +87,7 @@ def test_sender_is_who_auth_said_else_who_the_message_says_else_dev(roles: Roles
 
         assert sender() == "dev"
         assert sender(senderId="carol") == "carol"
-        client.say("auth", userId="alice")
-        client.expect("authenticated")
+        client.auth("alice")
         assert sender() == "alice"
         assert sender(senderId="alice") == "alice"
         send(client, conversation, "hello", "r-5", senderId="carol")

@@ -312,8 +312,7 @@ def test_redis_restarts_under_connected_sockets(idle_roles: Roles, valkey: Valke
     idle_roles.start_api()
     idle_roles.start_worker()
     with idle_roles.connect() as client:
-        client.say("auth", userId="alice")
-        client.expect("authenticated")
+        client.auth("alice")
         client.join("c")
         idle_roles.store_many("c", 1)
         assert client.seqs(1) == [1]
@@ -413,8 +412,7 @@ def test_sender_alone_learns_at_once_that_a_message_failed(idle_roles: Roles) ->
     idle_roles.start_worker()
     with idle_roles.connect() as alice, idle_roles.connect() as bob:
         for client, user in ((alice, "alice"), (bob, "bob")):
-            client.say("auth", userId=user)
-            client.expect("authenticated")
+            client.auth(user)
             client.quiet()
         message = idle_roles.store("c", "this", clientMessageId="m-1")
         idle_roles.forget(message["id"])
@@ -444,11 +442,9 @@ def test_sender_who_was_away_learns_it_with_the_next_auth(idle_roles: Roles, eng
         while b"pong" not in (raw.read() or (0, b""))[1]:
             pass
     with idle_roles.connect() as client:
-        client.say("auth", userId="bob")
-        client.expect("authenticated")
+        client.auth("bob")
         client.quiet()
-        client.say("auth", userId="alice")
-        client.expect("authenticated")
+        client.auth("alice")
         failed = [client.expect("messageFailed") for _ in ids]
         assert {frame["messageId"] for frame in failed} == set(ids)
         assert failed[0] == {
@@ -459,8 +455,7 @@ def test_sender_who_was_away_learns_it_with_the_next_auth(idle_roles: Roles, eng
         }
         until(lambda: not have_pending_failures(engine_of(idle_roles), ["alice"])["alice"])
         client.quiet()
-        client.say("auth", userId="alice")
-        client.expect("authenticated")
+        client.auth("alice")
         client.quiet()
     # Told or not, the message has failed.
     assert idle_roles.state(ids[0]) == "failed"

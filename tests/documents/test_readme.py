@@ -18,8 +18,9 @@ import typer
 from chatq.cli.app import app
 from tests.documents.conftest import installed
 from tests.documents.markdown import Block, blocks
-from tests.documents.reader import NODE, Reader
+from tests.documents.reader import Reader
 from tests.parts.command import Chatq
+from tests.parts.node import NODE
 from tests.parts.ports import free_port
 from tests.parts.root import ROOT
 

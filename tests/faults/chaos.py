@@ -13,15 +13,13 @@ from threading import Event, Lock
 from typing import TypeVar
 
 from chatq.queue.lanes import LEASE_MS
-from tests.faults.points import IN_TRANSACTION, Deed, Point
+from tests.faults.points import IN_TRANSACTION, POINTS, Deed, Point
 from tests.faults.processes import Worker
 from tests.faults.system import System
 from tests.faults.task import Task
 
 Thing = TypeVar("Thing")
 
-POINTS = [point for point in Point if point is not Point.ROUTING]
-"""Where workers get that have nothing to route."""
 REACHED_SECONDS = 6.0
 """Within this time a worker should be where it is ordered to: a dead one's lane is free after half of it."""
 

@@ -34,6 +34,8 @@ class Point(StrEnum):
     """The batch is over, and so is the lane, or else its next jobs are claimed."""
 
 
+POINTS = [point for point in Point if point is not Point.ROUTING]
+"""Where workers get that have nothing to route."""
 IN_TRANSACTION = frozenset((Point.TAKING_OVER, Point.APPLIED))
 """Where a worker is inside of a transaction that writes: one that is frozen there holds up all writers of SQLite."""
 

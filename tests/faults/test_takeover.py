@@ -9,12 +9,10 @@ import pytest
 from chatq.queue import keys
 from chatq.queue.connection import connect
 from tests.faults.feeder import feeders
-from tests.faults.points import IN_TRANSACTION, Deed, Point
+from tests.faults.points import IN_TRANSACTION, POINTS, Deed, Point
 from tests.faults.reconcile import check_database, keep_leases, left_in_queue, wait_until_quiet
 from tests.faults.system import System
 from tests.parts.waiting import PATIENCE_SECONDS
-
-POINTS = [point for point in Point if point is not Point.ROUTING]
 
 
 @pytest.mark.parametrize("deed", Deed)

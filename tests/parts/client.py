@@ -61,6 +61,11 @@ class Client:
         assert frame["type"] == kind, frame
         return frame
 
+    def auth(self, user: str) -> None:
+        """Say who one is, where that is believed."""
+        self.say("auth", userId=user)
+        self.expect("authenticated")
+
     def join(self, conversation: str, since: int | None = None) -> dict[str, Any]:
         """Join a conversation and return what was answered."""
         self.say("join", conversationId=conversation, **({} if since is None else {"since": since}))

@@ -48,7 +48,13 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.socket(socket.AF_UNIX)
-                server.connect(str(self._server))
+                try:
+                    server.connect(str(self._server))
+                except OSError:
+                    # It is away: so is what is in front of it, until it comes back.
+                    client.close()
+                    server.close()
+                    continue
                 self._sockets += [client, server]
                 losing = Event()
                 Thread(target=self._requests, args=(client, server, losing, self._deaf), daemon=True).start()
