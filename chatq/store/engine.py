@@ -97,6 +97,9 @@ def reading(engine: Engine) -> Iterator[sqlalchemy.Connection]:
         DatabaseOutOfDate: its schema is not set up.
     """
     with translated(), engine.connect() as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            # By default each of its statements sees what was committed before itself.
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         yield connection
 
 
