@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from threading import Event
 from typing import Any
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds within which a request has to be answered, whatever is killed meanwhile."""
 PAUSE = 0.1
 """Seconds after which a request without an answer is repeated."""
