@@ -81,7 +81,7 @@ def last_seqs(engine: Engine, conversation_ids: Collection[str]) -> dict[str, in
     Raises:
         DatabaseError: the database cannot be used.
     """
-    with reading(engine) as connection:
+    with asking(engine) as connection:
         query = select(conversations.c.id, conversations.c.last_seq).where(
             listed(connection.dialect.name, conversations.c.id)
         )

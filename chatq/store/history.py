@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 
 from chatq.domain.messages import Message
-from chatq.store.engine import reading
+from chatq.store.engine import asking, reading
 from chatq.store.listed import as_list, listed
 from chatq.store.loading import to_message
 from chatq.store.tables import conversations, messages
@@ -32,7 +32,7 @@ def find_message(engine: Engine, message_id: str) -> Message | None:
     Raises:
         DatabaseError: the database cannot be used.
     """
-    with reading(engine) as connection:
+    with asking(engine) as connection:
         row = connection.execute(select(messages).where(messages.c.id == message_id)).one_or_none()
     return None if row is None else to_message(row)
 
@@ -43,7 +43,7 @@ def find_messages(engine: Engine, message_ids: Collection[str]) -> dict[str, Mes
     Raises:
         DatabaseError: the database cannot be used.
     """
-    with reading(engine) as connection:
+    with asking(engine) as connection:
         query = select(messages).where(listed(connection.dialect.name, messages.c.id))
         rows = connection.execute(query, as_list(connection, message_ids)).all()
     return {row.id: to_message(row) for row in rows}

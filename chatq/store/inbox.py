@@ -70,8 +70,6 @@ def list_conversations(engine: Engine, user_id: str) -> list[ConversationView]:
             row.created_at,
         )
         for row in rows
-        # Whom somebody removes between the queries is in the answer of the first alone.
-        if row.id in unread
     ]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, and_, bindparam, delete, exists, inse
 
 from chatq.domain.messages import Message
 from chatq.errors import LastOwner, UnknownConversation
-from chatq.store.engine import reading, writing
+from chatq.store.engine import asking, reading, writing
 from chatq.store.listed import as_list, listed
 from chatq.store.loading import to_message
 from chatq.store.tables import conversations, members, messages
@@ -123,7 +123,7 @@ def find_role(engine: Engine, conversation_id: str, user_id: str) -> Role | None
         UnknownConversation: there is none with this id.
         DatabaseError: the database cannot be used.
     """
-    with reading(engine) as connection:
+    with asking(engine) as connection:
         return _role(connection, conversation_id, user_id)
 
 
@@ -137,7 +137,7 @@ def find_members(engine: Engine, pairs: Collection[tuple[str, str]]) -> set[tupl
     ordered = sorted(pairs)
     for at in range(0, len(ordered), _PAIRS_AT_ONCE):
         wanted = ordered[at : at + _PAIRS_AT_ONCE]
-        with reading(engine) as connection:
+        with asking(engine) as connection:
             dialect = connection.dialect.name
             query = select(members.c.conversation_id, members.c.user_id).where(
                 listed(dialect, members.c.conversation_id), listed(dialect, members.c.user_id, "users")
