@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from threading import Barrier, Thread
+
+import pytest
 
 from chatq.domain.jobs import MessageJob, read_message_job
 from chatq.domain.rate import Rate, Usage
@@ -12,6 +15,8 @@ from chatq.queue import keys
 from chatq.queue.codec import QueuedJob, prepare
 from chatq.queue.connection import as_text, connect
 from chatq.queue.edge import Accepted, Edge
+from chatq.queue.jobs import ChatqJob
+from chatq.queue.lanes import Lanes
 from chatq.queue.pressure import Pressure
 from tests.parts.valkey import Valkey
 from tests.parts.waiting import PATIENCE_SECONDS
@@ -120,6 +125,33 @@ def test_work_is_refused_at_the_depth_and_taken_again_below_it(valkey: Valkey) -
     assert valkey.client().llen(lane) == 100
     valkey.client().ltrim(lane, 50, -1)
     assert not edge.submit(job("c", "room again")).repeat
+
+
+def test_a_job_waits_since_it_was_queued_not_since_it_was_made(valkey: Valkey) -> None:
+    client = connect(valkey.url)
+    made, next_job = job("general", "hello"), (job("general", str(number)) for number in count())
+    edge_of(valkey).submit(made)
+    name, key, long_ago = keys.lane_name(made.lane), keys.job(made.job_id), "2026-01-02T03:04:05.678Z"
+    # Given a job that failed long ago and is requeued
+    client.lrem(keys.queue(name), 1, made.job_id)
+    client.hset(key, mapping={"status": "failed", "created_at": long_ago, "enqueued_at": long_ago})
+    client.zadd(keys.failed(name), {made.job_id: 0})
+    ChatqJob.fetch(made.job_id, client).requeue()
+    # Then work is accepted
+    edge_of(valkey).submit(next(next_job))
+    # Given one that was made long ago and was delayed until now
+    client.lrem(keys.queue(name), 1, made.job_id)
+    client.hset(key, mapping={"status": "scheduled", "enqueued_at": ""})
+    client.delete(keys.queue(name))
+    client.zadd(f"{keys.RQ}:scheduled:{name}", {made.job_id: 0})
+    assert Lanes(client, LANES, "worker").take(0) is not None
+    assert client.lindex(keys.queue(name), 0) == made.job_id.encode()
+    # Then work is accepted
+    edge_of(valkey).submit(next(next_job))
+    # But given one that waits for long, it is not
+    client.hset(key, "enqueued_at", long_ago)
+    with pytest.raises(Overloaded, match="oldest job"):
+        edge_of(valkey).submit(next(next_job))
 
 
 # --- limits --------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ local jobs = {}
 if not yield and not wait then
   -- Nothing else is claimed at this point, unless the answer to this script was lost and it is sent once more.
   give_back(lane, in_hand)
-  release_due(lane, tonumber(ARGV[7]))
+  release_due(lane, tonumber(ARGV[7]), ARGV[8])
   jobs = claim(lane, tonumber(ARGV[3]), tonumber(ARGV[7]), ARGV[8], ARGV[9])
 end
 if #jobs + in_hand > 0 then

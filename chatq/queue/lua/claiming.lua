@@ -81,17 +81,17 @@ local function give_back(lane, kept)
 end
 
 -- Moves the delayed jobs that are due to the end of their queue.
-local function release_scheduled(scheduled, queue, job, now)
+local function release_scheduled(scheduled, queue, job, now, time)
   local ids = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, 200)
   for _, id in ipairs(ids) do
     redis.call('ZREM', scheduled, id)
     if redis.call('HGET', job .. id, 'status') == 'scheduled' then
-      redis.call('HSET', job .. id, 'status', 'queued')
+      redis.call('HSET', job .. id, 'status', 'queued', 'enqueued_at', time)
       redis.call('RPUSH', queue, id)
     end
   end
 end
 
-local function release_due(lane, now)
-  release_scheduled(lane.scheduled, lane.queue, lane.job, now)
+local function release_due(lane, now, time)
+  release_scheduled(lane.scheduled, lane.queue, lane.job, now, time)
 end

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 count of all jobs that ever ended
 -- ARGV  1 number of lanes    2 RQ's prefix
--- Returns {jobs waiting, creation time of the oldest (RFC 3339) or '', jobs that ever ended}.
+-- Returns {jobs waiting, since when the oldest waits (RFC 3339) or '', jobs that ever ended}.
 
 local depth, oldest = 0, ''
 for lane = 0, tonumber(ARGV[1]) - 1 do
@@ -10,9 +10,10 @@ for lane = 0, tonumber(ARGV[1]) - 1 do
   local length = redis.call('LLEN', list)
   if length > 0 then
     depth = depth + length
-    local created = redis.call('HGET', ARGV[2] .. ':job:' .. redis.call('LINDEX', list, 0), 'created_at')
-    if created and (oldest == '' or created < oldest) then
-      oldest = created
+    -- Not when it was made: it may have been delayed, or have failed and been requeued, since.
+    local queued = redis.call('HGET', ARGV[2] .. ':job:' .. redis.call('LINDEX', list, 0), 'enqueued_at')
+    if queued and queued ~= '' and (oldest == '' or queued < oldest) then
+      oldest = queued
     end
   end
 end

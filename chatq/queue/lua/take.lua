@@ -16,7 +16,7 @@
 local token, own = ARGV[1], ARGV[10]
 local lease, most = ARGV[2], tonumber(ARGV[3])
 local lanes, now = tonumber(ARGV[4]), tonumber(ARGV[7])
-release_scheduled(ARGV[5] .. ':scheduled:messages', KEYS[4], ARGV[5] .. ':job:', now)
+release_scheduled(ARGV[5] .. ':scheduled:messages', KEYS[4], ARGV[5] .. ':job:', now, ARGV[8])
 local unrouted = redis.call('LLEN', KEYS[4])
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return {-1, '', {}, 0}
@@ -36,7 +36,7 @@ local taken
 local others = false
 for step = 0, lanes - 1 do
   local lane = names(ARGV[5], ARGV[6], (first + step) % lanes)
-  release_due(lane, now)
+  release_due(lane, now, ARGV[8])
   local holder = redis.call('GET', lane.lease)
   -- A lease of its own is one that the worker lost sight of while Redis was away.
   if not holder or string.sub(holder, 1, #own) == own then
