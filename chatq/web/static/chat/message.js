@@ -114,7 +114,9 @@ export class MessageView {
     const newDay = this.time.toDateString() !== before?.time.toDateString();
     const header = this.#at("day");
     header.hidden = !newDay;
-    header.textContent = newDay ? day(this.time) : "";
+    const name = newDay ? day(this.time) : "";
+    // Not all browsers leave alone what stays as it is, and then it is read out again.
+    if (header.textContent !== name) header.textContent = name;
     const pause = this.time.getTime() - (before?.time.getTime() ?? 0);
     const same = !newDay && !this.fresh && before?.sender === this.sender && pause < BREATH;
     this.element.classList.toggle("same", same);
