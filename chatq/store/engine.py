@@ -96,11 +96,12 @@ def reading(engine: Engine) -> Iterator[sqlalchemy.Connection]:
         DatabaseUnavailable: the database does not answer, or did not answer in time.
         DatabaseOutOfDate: its schema is not set up.
     """
-    with translated(), engine.connect() as connection, connection.begin():
+    with translated(), engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             # By default each of its statements sees what was committed before itself.
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        yield connection
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
 
 
 @contextmanager
@@ -123,5 +124,5 @@ def ping(engine: Engine) -> None:
     Raises:
         DatabaseUnavailable: there is none.
     """
-    with reading(engine) as connection:
+    with asking(engine) as connection:
         connection.execute(sqlalchemy.text("SELECT 1"))
