@@ -15,6 +15,7 @@
 -- Returns 1; 0 if the lane is another worker's by now: then nothing was changed.
 
 --@include behind
+--@include although_full
 
 local GONE_SECONDS = 60
 local RQ_FAILED = 2 -- rq.results.Result.Type
@@ -28,8 +29,7 @@ end
 if redis.call('GET', KEYS[14]) == ARGV[4] then
   return 1
 end
--- Of a Redis whose memory is full, a script gets what it needs if its first write needs none: this is what makes room.
-redis.call('PERSIST', KEYS[14])
+begin_although_full(KEYS[14])
 redis.call('SET', KEYS[14], ARGV[4], 'EX', 3600)
 
 local function add_result(id, trace)

@@ -12,6 +12,7 @@
 --@include claiming
 --@include behind
 --@include doorbell
+--@include although_full
 
 local token, own = ARGV[1], ARGV[10]
 local lease, most = ARGV[2], tonumber(ARGV[3])
@@ -53,8 +54,7 @@ if not taken then
   return {-1, '', {}, unrouted}
 end
 
--- Of a Redis whose memory is full, a script gets what it needs if its first write needs none.
-redis.call('PERSIST', KEYS[2])
+begin_although_full(KEYS[2])
 redis.call('SET', KEYS[2], (taken.number + 1) % lanes)
 redis.call('SET', taken.lease, token, 'PX', lease)
 show(KEYS[6], 'busy')
